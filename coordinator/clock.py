@@ -1,0 +1,51 @@
+"""The clock, behind a protocol so that tests and simulations move time by hand."""
+
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Wall time for records, monotonic time for every decision."""
+
+    def now(self) -> float:
+        """Seconds since the epoch: for records only, it may jump."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that only grow: for intervals, limits and waits."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, or return earlier after `wake`."""
+        ...
+
+    def wake(self) -> None:
+        """End a sleep now; safe to call from a signal handler."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def __init__(self) -> None:
+        self._woken = threading.Event()
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        self._woken.wait(max(0.0, seconds))
+        self._woken.clear()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+
+def timestamp(seconds: float) -> str:
+    """Epoch seconds as ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,12 @@
+"""Clusters behind one protocol: the embedded local executor, and Nomad."""
+
+from coordinator.cluster.base import (
+    Cluster,
+    JobId,
+    JobSpec,
+    Observation,
+    Phase,
+    Resources,
+)
+
+__all__ = ["Cluster", "JobId", "JobSpec", "Observation", "Phase", "Resources"]

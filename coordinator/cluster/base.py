@@ -1,0 +1,90 @@
+"""The one narrow seam to whatever runs the jobs. It speaks in batches."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import NewType, Protocol
+
+from coordinator.domain.verdicts import Ending, StopReason
+
+JobId = NewType("JobId", str)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one dispatch asks for."""
+
+    cpu: int = 1  # cores
+    memory_mb: int = 1024
+    gpus: int = 0
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """One dispatch, as the cluster sees it."""
+
+    name: str  # unique; see domain.names.JobName
+    step: str
+    handoff: str  # key of the handoff file in the output root
+    output_root: str
+    resources: Resources = field(default_factory=Resources)
+
+
+class Phase(StrEnum):
+    """Where a job stands on the cluster."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    ENDED = "ended"  # and nothing of it runs on
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One look at one job."""
+
+    phase: Phase
+    running_seconds: float = 0.0  # by the cluster's own steady clock
+    node: str = ""
+    ending: Ending | None = None  # set exactly when ENDED
+    detail: str = ""  # why it is pending
+
+
+class Cluster(Protocol):
+    """Runs dispatches. Raises ClusterUnavailable when nothing may be concluded.
+
+    The same tests run over every implementation: tests/contract/.
+    """
+
+    @property
+    def lanes(self) -> int | None:
+        """How many dispatches can run at a time; None = not known."""
+        ...
+
+    def submit(self, job: JobSpec, token: str) -> JobId:
+        """Start the job; a repeated token returns the first job. Raises JobRefused."""
+        ...
+
+    def find(self, job: JobSpec, token: str) -> JobId | None:
+        """The job that was submitted with this name and token, if the cluster has it."""
+        ...
+
+    def observe(self, ids: Collection[JobId]) -> dict[JobId, Observation]:
+        """Where these jobs stand; a job that the cluster does not know is ENDED and gone."""
+        ...
+
+    def stop(self, ids: Collection[JobId], reason: StopReason) -> None:
+        """Ask these jobs to end, by SIGTERM first. Returns at once; `observe` tells when."""
+        ...
+
+    def save_logs(self, job: JobId, folder: Path) -> None:
+        """Write `<task>.stdout.0`, `<task>.stderr.0` and `events.json` into `folder`."""
+        ...
+
+    def purge(self, ids: Collection[JobId]) -> None:
+        """Forget these ended jobs. Repeatable."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; jobs run on."""
+        ...

@@ -1,0 +1,1 @@
+"""Nouns that both sides share: items, states, names, places, handoff and outcome files."""

@@ -1,0 +1,93 @@
+"""Every place where something of a batch lies: keys in the output root, paths in the log tree."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class AttemptKeys:
+    """Keys of what one attempt writes."""
+
+    prefix: str  # ends with /
+
+    @property
+    def begun(self) -> str:
+        return f"{self.prefix}begun.json"
+
+    @property
+    def outcome(self) -> str:
+        return f"{self.prefix}outcome.json"
+
+    def file(self, name: str) -> str:
+        return f"{self.prefix}{name}"
+
+
+@dataclass(frozen=True)
+class BatchKeys:
+    """Keys below the output root, as `<batch>/...`."""
+
+    batch: str
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.batch}/"
+
+    @property
+    def record(self) -> str:
+        return f"{self.batch}/batch.json"
+
+    def handoff(self, dispatch: str) -> str:
+        return f"{self.batch}/handoff/{dispatch}.json"
+
+    def attempt(self, item: str, step: str, number: int) -> AttemptKeys:
+        return AttemptKeys(f"{self.batch}/items/{item}/{step}/a{number}/")
+
+    def published(self, item: str, name: str) -> str:
+        return f"{self.batch}/items/{item}/{name}"
+
+    def summary(self, name: str) -> str:
+        return f"{self.batch}/summary/{name}"
+
+
+@dataclass(frozen=True)
+class DispatchLogs:
+    """The folder of one dispatch in the log tree: reports need nothing else."""
+
+    folder: Path
+
+    @property
+    def record(self) -> Path:
+        return self.folder / "dispatch.json"
+
+    @property
+    def events(self) -> Path:
+        return self.folder / "events.json"
+
+    @property
+    def outcomes(self) -> Path:
+        return self.folder / "outcomes"
+
+    def outcome(self, item: str) -> Path:
+        return self.outcomes / f"{item}.json"
+
+    def stream(self, task: str, stream: str) -> Path:
+        return self.folder / f"{task}.{stream}.0"
+
+
+@dataclass(frozen=True)
+class LogTree:
+    """`<root>/<batch>/<job>/<dispatch>/`: what was brought home."""
+
+    root: Path
+    batch: str
+
+    @property
+    def folder(self) -> Path:
+        return self.root / self.batch
+
+    @property
+    def coordinator_log(self) -> Path:
+        return self.folder / "coordinator.log"
+
+    def dispatch(self, step: str, name: str) -> DispatchLogs:
+        return DispatchLogs(self.folder / step / name)

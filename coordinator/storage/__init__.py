@@ -1,0 +1,31 @@
+"""Object stores: a local folder or S3, behind one protocol."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from coordinator.errors import UsageError
+from coordinator.storage.base import Storage
+
+__all__ = ["Storage", "open_storage"]
+
+
+def open_storage(uri: str) -> Storage:
+    """The store at `uri`: a local path, `file://` or `s3://bucket/prefix`.
+
+    Raises:
+        UsageError: another scheme.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == "s3":
+        from coordinator.storage.s3 import S3Storage  # boto3 takes a while to import
+
+        return S3Storage.from_uri(uri)
+    if parts.scheme in ("", "file"):
+        from coordinator.storage.local import LocalStorage
+
+        return LocalStorage(Path(unquote(parts.path) if parts.scheme else uri))
+    raise UsageError(
+        f"{uri!r} cannot be an output root",
+        why=f"the scheme {parts.scheme!r} is not known",
+        hint="give a folder or s3://bucket/prefix",
+    )

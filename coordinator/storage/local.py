@@ -1,0 +1,117 @@
+"""Objects as files below a folder."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from coordinator.errors import ObjectMissing, StorageError
+
+
+class LocalStorage:
+    """A folder. Files are written aside and renamed; symbolic links are not followed out of it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    @property
+    def uri(self) -> str:
+        return str(self.root)
+
+    def path(self, key: str) -> Path:
+        """Where `key` lies. Raises StorageError for a key that would leave the folder."""
+        parts = key.split("/")
+        if key.startswith("/") or "\0" in key or any(part in ("", ".", "..") for part in parts):
+            raise StorageError(f"{key!r} is not a key", hint="this is a defect; please report it")
+        return self.root.joinpath(*parts)
+
+    def read(self, key: str) -> bytes:
+        with self.open(key) as stream:
+            return stream.read()
+
+    def open(self, key: str) -> BinaryIO:
+        with _translated(key):
+            descriptor = os.open(self.path(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            return os.fdopen(descriptor, "rb")
+
+    def write(self, key: str, data: bytes) -> None:
+        with _translated(key), self._aside(key) as stream:
+            stream.write(data)
+
+    def upload(self, path: Path, key: str) -> None:
+        with _translated(key), self._aside(key) as stream, path.open("rb") as source:
+            shutil.copyfileobj(source, stream)
+
+    def copy(self, source: str, target: str) -> None:
+        """Objects never change once written, so both keys may share one file on disk."""
+        with _translated(source):
+            there = self.path(target)
+            there.parent.mkdir(parents=True, exist_ok=True)
+            aside = there.with_name(f".{there.name}.{os.getpid()}.link")
+            aside.unlink(missing_ok=True)
+            try:
+                os.link(self.path(source), aside, follow_symlinks=False)
+            except FileNotFoundError:
+                raise
+            except OSError:  # a file system without hard links
+                self.upload(self.path(source), target)
+                return
+            os.replace(aside, there)
+            aside.unlink(missing_ok=True)  # rename of two links to one file leaves both
+
+    def size(self, key: str) -> int | None:
+        with _translated(key):
+            try:
+                return self.path(key).lstat().st_size
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def list(self, prefix: str) -> Iterator[str]:
+        folder = self.root.joinpath(*prefix.split("/")[:-1])
+        for base, folders, files in os.walk(folder):
+            folders.sort()
+            keys = (str(Path(base, name).relative_to(self.root)) for name in sorted(files))
+            yield from (k for k in keys if k.startswith(prefix) and not _is_aside(k))
+
+    def delete(self, prefix: str) -> int:
+        count = sum(1 for _ in self.list(prefix))
+        with _translated(prefix), suppress(FileNotFoundError):
+            shutil.rmtree(self.path(prefix.rstrip("/")))
+        return count
+
+    @contextmanager
+    def _aside(self, key: str) -> Iterator[BinaryIO]:
+        target = self.path(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                yield stream
+            os.chmod(name, 0o644)
+            os.replace(name, target)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(name)
+            raise
+
+
+def _is_aside(key: str) -> bool:
+    name = key.rpartition("/")[2]
+    return name.startswith(".") and name.endswith((".part", ".link"))
+
+
+@contextmanager
+def _translated(key: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ObjectMissing(f"{key} is not there", why=str(error)) from error
+    except OSError as error:
+        raise StorageError(
+            f"{key} cannot be read or written",
+            why=str(error),
+            hint="check the disk, and the rights to the output root",
+        ) from error

@@ -1,0 +1,76 @@
+# Every target does its own set-up, on a machine with nothing but python3 (>= 3.11, with venv), make and git.
+PYTHON ?= python3
+VENV   ?= .venv
+PYTEST_ARGS ?=
+
+BIN      := $(VENV)/bin
+UV_PIP   := $(BIN)/uv pip install --quiet --python $(BIN)/python
+STAMP    := $(VENV)/.made-
+
+# uv reads neither pip's index nor its certificate settings: hand them on, so that one set-up is enough.
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+ifdef PIP_CERT
+export SSL_CERT_FILE ?= $(PIP_CERT)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-all demo test lint system-packages soak-local bench clean
+
+help:
+	@echo "make demo        set up, then translate and score 30 directions with a small model, on this machine"
+	@echo "make test        set up, then lint and all tests"
+	@echo "make setup       the virtual environment at $(VENV): core and worker; setup-all adds the developers' tools"
+	@echo "make lint        ruff and mypy"
+	@echo "make soak-local  200 kills of a running batch, each resumed (many minutes)"
+	@echo "make bench       the coordinator's overhead on a batch of 10,100 items"
+	@echo "make clean       remove $(VENV), caches and build products"
+
+$(STAMP)build: requirements-build.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is too old or missing: Python 3.11 or newer is needed; try: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "$(PYTHON) cannot make a virtual environment; on Debian try: apt-get install python3-venv" >&2; exit 2; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-build.txt
+	@touch $@
+
+$(STAMP)core: $(STAMP)build requirements.txt pyproject.toml
+	$(UV_PIP) -r requirements.txt
+	$(UV_PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(STAMP)worker: $(STAMP)core requirements-worker.txt
+	$(UV_PIP) -r requirements.txt -r requirements-worker.txt
+	@touch $@
+
+$(STAMP)dev: $(STAMP)core requirements-dev.txt
+	$(UV_PIP) -r requirements.txt -r requirements-dev.txt
+	@touch $@
+
+setup: $(STAMP)worker
+setup-all: $(STAMP)worker $(STAMP)dev
+
+demo: setup
+	$(BIN)/coordinator demo
+
+test: setup-all system-packages lint
+	$(BIN)/python -m pytest -m "not soak" $(PYTEST_ARGS)
+
+lint: setup-all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+system-packages:
+	@tests/system-packages.sh
+
+soak-local: setup-all
+	$(BIN)/python -m pytest -m soak --timeout=0 $(PYTEST_ARGS)
+
+bench: setup-all
+	$(BIN)/python benchmarks/overhead.py
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

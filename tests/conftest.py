@@ -1,0 +1,24 @@
+"""Fixtures and checks that every test shares."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support import require_data, require_program
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Ask for what a test's markers say it needs, before any of its fixtures is made."""
+    if item.get_closest_marker("needs_data"):
+        require_data()
+    if item.get_closest_marker("needs_docker"):
+        require_program("dockerd")
+        require_program("docker")
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Callable[[str], Path]:
+    """Finds a file or folder of the test data by its relative path; skips the test without it."""
+    return require_data

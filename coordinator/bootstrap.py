@@ -1,0 +1,75 @@
+"""The one place of assembly: concrete clusters, stores, clocks and logs are named here."""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+
+from coordinator.clock import Clock, SystemClock
+from coordinator.cluster import Cluster, JobSpec
+from coordinator.cluster.local import LocalCluster
+from coordinator.domain.paths import LogTree
+from coordinator.errors import UsageError
+from coordinator.settings import Settings
+
+
+def make_clock() -> Clock:
+    return SystemClock()
+
+
+def batch_folder(settings: Settings, batch: str) -> Path:
+    """Where a batch's ledger and its local jobs are kept."""
+    return settings.state_dir / batch
+
+
+def log_tree(settings: Settings, batch: str) -> LogTree:
+    return LogTree(settings.log_dir.absolute(), batch)
+
+
+def make_cluster(settings: Settings, kind: str, batch: str, slots: int) -> Cluster:
+    """The cluster that runs the jobs of `batch`.
+
+    Raises:
+        UsageError: no such cluster.
+    """
+    if kind != "local":
+        raise UsageError(
+            f"cluster {kind!r} is not built in yet", hint="--cluster local runs on this machine"
+        )
+    return LocalCluster(
+        batch_folder(settings, batch) / "cluster",
+        slots=slots,
+        command=worker_command,
+        environment=worker_environment(settings),
+    )
+
+
+def worker_command(job: JobSpec) -> list[str]:
+    return [sys.executable, "-m", "coordinator.workers", job.output_root, job.handoff]
+
+
+def worker_environment(settings: Settings) -> Mapping[str, str]:
+    """This process's environment and the secrets, less what only the coordinator needs."""
+    secrets = {key: value.get_secret_value() for key, value in settings.secrets.items()}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("COORDINATOR_", "NOMAD_"))}
+    return {**secrets, **inherited, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def set_up_log(path: Path) -> None:
+    """The coordinator's own log: one JSON object a line, appended to `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    logger = logging.getLogger("coordinator")
+    logger.handlers[:], logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", key="time"),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        logger_factory=lambda *_: logging.getLogger("coordinator"),
+    )

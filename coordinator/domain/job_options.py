@@ -1,0 +1,39 @@
+"""The options of the three kinds of job, as a pipeline file gives and a worker takes them."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InferenceOptions(_Options):
+    """A model translates the sentences of asset `source`."""
+
+    batch_size: int = Field(default=32, ge=1)  # sentences
+    device: Literal["cpu", "cuda"] | None = None  # None = cuda when there
+
+
+class ScoringOptions(_Options):
+    """Metrics over translations and references; see `coordinator.metrics`."""
+
+    metrics: list[str | dict[str, Any]] = ["bleu", "chrf", "chrf++"]
+
+
+class CommandOptions(_Options):
+    """A program runs once per item, without a shell.
+
+    In each argument `{item}`, `{out}`, `{input.NAME}` and `{property.NAME}` are replaced.
+    """
+
+    command: list[str] = Field(min_length=1)
+    no_data_exit_code: int | None = None
+
+
+JOB_OPTIONS: dict[str, type[_Options]] = {
+    "inference": InferenceOptions,
+    "scoring": ScoringOptions,
+    "command": CommandOptions,
+}

@@ -1,0 +1,45 @@
+"""A batch as the engine drives it."""
+
+from dataclasses import dataclass
+
+from coordinator.cluster import Resources
+from coordinator.domain.names import JobName, unit_of_item, unit_of_pack
+from coordinator.domain.paths import BatchKeys, LogTree
+from coordinator.engine.throttle import Thresholds
+from coordinator.ledger import Attempt, Dispatch
+from coordinator.pipelines import Pipeline, Step
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What was asked for, and where it lies."""
+
+    name: str
+    pipeline: Pipeline
+    model: str
+    thresholds: Thresholds
+    logs: LogTree
+    wait_seconds: float = 0.0  # between dispatches
+
+    @property
+    def keys(self) -> BatchKeys:
+        return BatchKeys(self.name)
+
+    @property
+    def step_names(self) -> list[str]:
+        return [step.name for step in self.pipeline.steps]
+
+    def step(self, dispatch: Dispatch) -> Step:
+        return self.pipeline.steps[dispatch.step]
+
+    def job_name(self, attempts: list[Attempt], number: int) -> str:
+        """The name of the dispatch `number` of these attempts."""
+        step, first = self.pipeline.steps[attempts[0].step].name, attempts[0]
+        if len(attempts) == 1:
+            return str(JobName(self.name, unit_of_item(step, first.item.id), first.number))
+        return str(JobName(self.name, unit_of_pack(step, number), 1))
+
+    def resources(self, dispatch: Dispatch) -> Resources:
+        asked = self.step(dispatch).resources
+        memory = asked.memory_mb[min(dispatch.memory_step, len(asked.memory_mb) - 1)]
+        return Resources(asked.cpu, memory, asked.gpus)

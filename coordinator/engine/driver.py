@@ -1,0 +1,187 @@
+"""The tick, and the loop that only repeats it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+import structlog
+
+from coordinator.clock import Clock
+from coordinator.cluster import Cluster, JobId
+from coordinator.domain.states import OUT, ItemState
+from coordinator.domain.states import AttemptState as S
+from coordinator.domain.verdicts import StopReason
+from coordinator.engine.batch import Batch
+from coordinator.engine.collect import Collector
+from coordinator.engine.dispatching import Dispatcher
+from coordinator.engine.progress import Progress, Snapshot
+from coordinator.engine.reconcile import Changes, reconcile
+from coordinator.errors import ClusterUnavailable, StorageUnavailable
+from coordinator.ledger import AttemptEnd, Dispatch, Ledger
+from coordinator.storage import Storage
+
+
+class Wish(Enum):
+    """How far the driver should go."""
+
+    FINISH = "finish"  # until every item is finished
+    DRAIN = "drain"  # start nothing more, wait for what runs
+    LEAVE = "leave"  # return now; jobs run on
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What a start found of an earlier run."""
+
+    adopted: int = 0  # dispatches that the cluster had
+    sent_again: int = 0  # dispatches that it had not
+
+    def __str__(self) -> str:
+        return f"{self.adopted} dispatches adopted, {self.sent_again} sent again, 0 lost"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds between ticks: short while things happen, longer while nothing does."""
+
+    shortest: float = 0.02
+    longest: float = 0.25
+    longest_outage: float = 30.0
+
+
+class Driver:
+    """Drives one batch to its end. Whoever makes it holds the batch's driver lock."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        ledger: Ledger,
+        cluster: Cluster,
+        storage: Storage,
+        clock: Clock,
+        pace: Pace | None = None,
+    ) -> None:
+        self.batch, self._ledger, self._cluster, self._clock = batch, ledger, cluster, clock
+        self._collector = Collector(batch, ledger, cluster, storage, clock)
+        self._dispatcher = Dispatcher(batch, ledger, cluster, storage, clock, self._collector)
+        self._pace = pace or Pace()
+        self._progress = Progress(clock)
+        self._finished_of: dict[int, int] = {}  # running dispatch -> items known to be finished
+        self._wish, self._trouble = Wish.FINISH, ""
+        self._log = structlog.get_logger().bind(batch=batch.name)
+
+    def wish(self, wish: Wish) -> None:
+        """Change how far to go; safe to call from a signal handler."""
+        self._wish = wish
+        self._clock.wake()
+
+    def run(self, on_tick: Callable[[Snapshot], None]) -> Wish:
+        """Tick until the wish is fulfilled; the wish that ended it."""
+        wait = self._pace.shortest
+        while True:
+            moved = self._tick_or_trouble()
+            snapshot = self.snapshot()
+            on_tick(snapshot)
+            if self._is_over(snapshot):
+                return self._wish
+            wait = self._next_wait(wait, moved)
+            self._clock.sleep(wait)
+
+    def recover(self) -> Recovery:
+        """Adopt or send again what an earlier run left between claim and confirm."""
+        claimed = [d for d in self._ledger.out() if d.state is S.CLAIMED]
+        adopted = sum(self._dispatcher.settle(dispatch) for dispatch in claimed)
+        self._ledger.note("started", f"{adopted} adopted, {len(claimed) - adopted} sent again")
+        return Recovery(adopted, len(claimed) - adopted)
+
+    def tick(self) -> int:
+        """One round of observing, collecting and dispatching; how much it changed."""
+        out = self._ledger.out()
+        claimed = [d for d in out if d.state is S.CLAIMED]
+        for dispatch in claimed:
+            self._dispatcher.settle(dispatch)
+        tracked = [d for d in out if d.state in OUT - {S.CLAIMED}]
+        changes = self._observe(tracked)
+        for dispatch in changes.running:
+            self._ledger.move(dispatch, S.SUBMITTED, S.RUNNING)
+        self._stop_slow(changes)
+        self._collect(changes, {d.id for d in changes.running})
+        left = len(out) - len(changes.ended)
+        sent = self._dispatcher.send_ready(left) if self._wish is Wish.FINISH else 0
+        return len(claimed) + len(changes.running) + len(changes.ended) + sent
+
+    def snapshot(self) -> Snapshot:
+        """Where the batch stands."""
+        self._dispatcher.update_pause()
+        return self._progress.snapshot(
+            self._ledger.tally(),
+            self.batch,
+            paused=self._dispatcher.paused,
+            draining=self._wish is not Wish.FINISH,
+            trouble=self._trouble,
+        )
+
+    def _tick_or_trouble(self) -> int:
+        """A tick; an outage moves nothing and is said."""
+        try:
+            moved = self.tick()
+        except (ClusterUnavailable, StorageUnavailable) as error:
+            if not self._trouble:
+                self._log.warning("outage", error=str(error))
+            self._trouble = str(error)
+            return 0
+        if self._trouble:
+            self._log.info("outage over")
+        self._trouble = ""
+        return moved
+
+    def _next_wait(self, wait: float, moved: int) -> float:
+        if self._trouble:
+            return min(self._pace.longest_outage, max(1.0, wait * 2))
+        return self._pace.shortest if moved else min(self._pace.longest, wait * 1.5)
+
+    def _is_over(self, snapshot: Snapshot) -> bool:
+        if self._wish is Wish.LEAVE:
+            return True
+        if self._wish is Wish.DRAIN:
+            return not self._ledger.out()
+        items = snapshot.tally.items
+        return not items.get(ItemState.WAITING) and not items.get(ItemState.IN_FLIGHT)
+
+    def _observe(self, tracked: list[Dispatch]) -> Changes:
+        seen = self._cluster.observe([JobId(d.job_id) for d in tracked if d.job_id])
+        limits = {d.id: self._limit(d) for d in tracked}
+        return reconcile(tracked, seen, limits)
+
+    def _limit(self, dispatch: Dispatch) -> float:
+        """Seconds that a dispatch may have run by now: one item's limit more than it finished."""
+        finished = self._finished_of.get(dispatch.id, 0)
+        return self.batch.step(dispatch).time_limit * (finished + 1)
+
+    def _stop_slow(self, changes: Changes) -> None:
+        for dispatch, seconds in changes.slow:
+            self._finished_of[dispatch.id] = self._collector.finished_items(dispatch)
+            if seconds > self._limit(dispatch):
+                self._log.warning("time limit passed", dispatch=dispatch.name, seconds=seconds)
+                self._ledger.set_stop_reason(dispatch, StopReason.TIME_LIMIT)
+                self._cluster.stop([JobId(dispatch.job_id or "")], StopReason.TIME_LIMIT)
+
+    def _collect(self, changes: Changes, now_running: set[int]) -> None:
+        for dispatch, ending, node in changes.ended:
+            ends = self._collector.collect(dispatch, ending, node)
+            self._finished_of.pop(dispatch.id, None)
+            self._tell(dispatch, ends)
+
+    def _tell(self, dispatch: Dispatch, ends: list[AttemptEnd]) -> None:
+        for end in ends:
+            if end.kind is not None:
+                self._progress.failed(end.kind, end.attempt.item.id, end.reason)
+                self._log.warning(
+                    "attempt failed",
+                    dispatch=dispatch.name,
+                    item=end.attempt.item.id,
+                    attempt=end.attempt.number,
+                    kind=end.kind,
+                    reason=end.reason,
+                )
+        self._log.info("dispatch home", dispatch=dispatch.name, items=len(ends))

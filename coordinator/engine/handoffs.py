@@ -1,0 +1,46 @@
+"""The handoff of a dispatch, made from the ledger alone, so that it can be made again."""
+
+from coordinator.domain.handoff import Handoff, HandoffItem, InputRef
+from coordinator.engine.batch import Batch
+from coordinator.ledger import Attempt, Dispatch, Ledger
+
+
+def handoff_of(batch: Batch, ledger: Ledger, dispatch: Dispatch, output_root: str) -> Handoff:
+    """What the worker of `dispatch` has to do."""
+    step = batch.step(dispatch)
+    items = (_item(batch, ledger, attempt) for attempt in ledger.attempts_of(dispatch))
+    return Handoff(
+        batch=batch.name,
+        dispatch=dispatch.name,
+        step=step.name,
+        job=step.job,
+        output_root=output_root,
+        model=batch.model if step.job == "inference" else "",
+        options=step.options,
+        outputs=step.outputs,
+        items=tuple(items),
+    )
+
+
+def _item(batch: Batch, ledger: Ledger, attempt: Attempt) -> HandoffItem:
+    step = batch.pipeline.steps[attempt.step]
+    needs_winners = any(not ref.startswith("asset/") for ref in step.inputs.values())
+    winners = ledger.winners(attempt) if needs_winners else {}
+    inputs = {name: _input(batch, attempt, winners, ref) for name, ref in step.inputs.items()}
+    return HandoffItem(
+        item=attempt.item.id,
+        attempt=attempt.number,
+        properties=dict(attempt.item.properties),
+        inputs=inputs,
+    )
+
+
+def _input(
+    batch: Batch, attempt: Attempt, winners: dict[int, tuple[int, dict[str, str]]], reference: str
+) -> InputRef:
+    origin, _, name = reference.partition("/")
+    if origin == "asset":
+        return InputRef(href=attempt.item.assets[name])
+    number, hashes = winners[batch.step_names.index(origin)]
+    keys = batch.keys.attempt(attempt.item.id, origin, number)
+    return InputRef(key=keys.file(name), sha256=hashes.get(name, ""))

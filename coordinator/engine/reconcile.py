@@ -1,0 +1,42 @@
+"""What has changed between the ledger's picture and the cluster's. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from coordinator.cluster import JobId, Observation, Phase
+from coordinator.domain.states import AttemptState
+from coordinator.domain.verdicts import Ending
+from coordinator.ledger import Dispatch
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the tick has to do about the dispatches that are out."""
+
+    running: tuple[Dispatch, ...]  # seen to run for the first time
+    ended: tuple[tuple[Dispatch, Ending, str], ...]  # with the ending and the node
+    slow: tuple[tuple[Dispatch, float], ...]  # past their limit, with the seconds they ran
+
+
+def reconcile(
+    out: Iterable[Dispatch],
+    seen: Mapping[JobId, Observation],
+    limits: Mapping[int, float],
+) -> Changes:
+    """Compare. `limits`: dispatch -> seconds that it may run for now.
+
+    A dispatch that was not observed does not change: silence proves nothing.
+    """
+    running, ended, slow = [], [], []
+    for dispatch in out:
+        look = seen.get(JobId(dispatch.job_id or ""))
+        if look is None:
+            continue
+        if look.ending is not None:
+            ended.append((dispatch, look.ending, look.node))
+        elif look.phase is Phase.RUNNING:
+            if dispatch.state is AttemptState.SUBMITTED:
+                running.append(dispatch)
+            if not dispatch.stop_reason and look.running_seconds > limits[dispatch.id]:
+                slow.append((dispatch, look.running_seconds))
+    return Changes(tuple(running), tuple(ended), tuple(slow))

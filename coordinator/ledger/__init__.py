@@ -1,0 +1,33 @@
+"""The ledger of a batch: states, moves and events in one SQLite file."""
+
+from coordinator.ledger.ledger import FILE, Ledger
+from coordinator.ledger.lock import driver_lock, holder
+from coordinator.ledger.rows import (
+    Attempt,
+    AttemptEnd,
+    Dispatch,
+    Event,
+    Finish,
+    ItemRow,
+    NextStep,
+    Retry,
+    Sequel,
+    Tally,
+)
+
+__all__ = [
+    "FILE",
+    "Attempt",
+    "AttemptEnd",
+    "Dispatch",
+    "Event",
+    "Finish",
+    "ItemRow",
+    "Ledger",
+    "NextStep",
+    "Retry",
+    "Sequel",
+    "Tally",
+    "driver_lock",
+    "holder",
+]

@@ -1,0 +1,434 @@
+"""The ledger: every state of a batch and how it came to it, in one SQLite file.
+
+A move names the state it expects; a row that is not in it raises StaleMove and nothing is changed.
+A move, what follows from it and its event are one transaction.
+"""
+
+import json
+import re
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from coordinator.clock import Clock
+from coordinator.domain.items import WorkItem
+from coordinator.domain.states import MOVES, AttemptState, ItemState
+from coordinator.errors import BatchExists, BatchMissing, LedgerError, StaleMove
+from coordinator.ledger.rows import (
+    Attempt,
+    AttemptEnd,
+    Dispatch,
+    Event,
+    Finish,
+    ItemRow,
+    NextStep,
+    Retry,
+    Tally,
+    files_json,
+    files_of,
+    tally_of,
+)
+
+VERSION = 1
+FILE = "ledger.db"
+_BUSY_SECONDS = 60.0
+
+
+def _named_queries() -> dict[str, str]:
+    text = resources.files(__package__).joinpath("queries.sql").read_text()
+    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+SQL = _named_queries()
+
+
+class Ledger:
+    """One batch's ledger. Made by `create` or `open`, closed by `close`."""
+
+    def __init__(self, path: Path, clock: Clock, *, read_only: bool = False) -> None:
+        self.path, self._clock = path, clock
+        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        self._db = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+        self._db.row_factory = sqlite3.Row
+        if not read_only:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        clock: Clock,
+        record: dict[str, Any],
+        items: Iterable[tuple[WorkItem, str]],
+    ) -> "Ledger":
+        """A new ledger in `folder` with one ready attempt for each (item, sort key).
+
+        It is built beside its place and renamed, so that it is there whole or not at all.
+
+        Raises:
+            BatchExists: `folder` holds a ledger.
+            LedgerError: it cannot be written.
+        """
+        path = folder / FILE
+        if path.exists():
+            raise BatchExists(f"{folder.name} was submitted before", hint="give --resume")
+        aside = path.with_suffix(".new")
+        with _translated(path):
+            folder.mkdir(parents=True, exist_ok=True)
+            for old in folder.glob(f"{aside.name}*"):
+                old.unlink()
+            ledger = cls(aside, clock)
+            ledger._fill(record, items)
+            ledger.close()
+            aside.rename(path)
+        return cls.open(folder, clock)
+
+    @classmethod
+    def open(cls, folder: Path, clock: Clock, *, read_only: bool = False) -> "Ledger":
+        """The ledger in `folder`.
+
+        Raises:
+            BatchMissing: there is none.
+            LedgerError: it is damaged, or was written by a newer version.
+        """
+        path = folder / FILE
+        if not path.exists():
+            raise BatchMissing(f"no batch {folder.name} is known here", why=f"{path} is not there")
+        with _translated(path):
+            ledger = cls(path, clock, read_only=read_only)
+            ledger._check_version()
+        return ledger
+
+    def close(self) -> None:
+        self._db.close()
+
+    # what there is
+
+    def record(self) -> dict[str, Any]:
+        """What was asked for when the batch was submitted."""
+        document: dict[str, Any] = json.loads(self._value("record"))
+        return document
+
+    def tally(self) -> Tally:
+        return tally_of(self._rows("item_tally"), self._rows("attempt_tally"))
+
+    def out(self) -> list[Dispatch]:
+        """The dispatches that have not ended, oldest first."""
+        return [Dispatch.of(row) for row in self._rows("dispatches_out")]
+
+    def attempts_of(self, dispatch: Dispatch) -> list[Attempt]:
+        return [Attempt.of(row) for row in self._rows("attempts_of_dispatch", dispatch=dispatch.id)]
+
+    def ready(self, step: int, *, fresh: bool, limit: int) -> list[Attempt]:
+        """Attempts that may be dispatched together: of one step and memory size."""
+        when = {"step": step, "fresh": int(fresh), "now": self._clock.now()}
+        sizes = self._rows("ready_memory_steps", **when)
+        if limit < 1 or not sizes:
+            return []
+        found = self._rows("ready", memory_step=sizes[0][0], limit=limit, **when)
+        return [Attempt.of(row) for row in found]
+
+    def next_ready_at(self) -> float | None:
+        """The earliest moment (epoch seconds) at which a ready attempt may go, or None."""
+        moment: float | None = self._rows("soonest_ready")[0][0]
+        return moment
+
+    def winners(self, attempt: Attempt) -> dict[int, tuple[int, dict[str, str]]]:
+        """The item's successes so far: step -> (attempt number, file name -> sha256)."""
+        return {
+            row["step"]: (row["number"], {f.name: f.sha256 for f in files_of(row["files"])})
+            for row in self._rows("winners", item=attempt.seq)
+        }
+
+    def failures(self, attempt: Attempt) -> dict[str, int]:
+        """Kind -> how often this item failed so at this step since it was last (re)submitted."""
+        rows = self._rows(
+            "failures_of_round", item=attempt.seq, step=attempt.step, round=attempt.round
+        )
+        return {row["kind"]: row["n"] for row in rows}
+
+    def items(self, *states: ItemState) -> list[ItemRow]:
+        """Items in these states, in list order."""
+        return [ItemRow.of(row) for row in self._rows("items_ended", states=json.dumps(states))]
+
+    def item_ids(self) -> list[str]:
+        return [row["id"] for row in self._rows("item_ids")]
+
+    def history(self, item_id: str) -> list[dict[str, Any]]:
+        """Every attempt of an item, oldest first."""
+        return [dict(row) for row in self._rows("item_history", id=item_id)]
+
+    def events(self) -> Iterator[Event]:
+        return (Event.of(row) for row in self._db.execute(SQL["events"]))
+
+    def was_paused(self) -> bool:
+        rows = self._rows("last_pause")
+        return bool(rows) and rows[0]["action"] == "paused"
+
+    def purgeable(self, *, include_running: bool) -> list[Dispatch]:
+        """Dispatches that the cluster may still know."""
+        return [Dispatch.of(row) for row in self._rows("purgeable", running=int(include_running))]
+
+    # moves
+
+    def claim(
+        self, attempts: Sequence[Attempt], name_of: Callable[[int], str], why: str = ""
+    ) -> Dispatch:
+        """Make one dispatch of these ready attempts; it is durable before the cluster hears of it.
+
+        Args:
+            attempts: of one step and memory size.
+            name_of: the job's name from the dispatch's number.
+        """
+        first, token = attempts[0], uuid.uuid4().hex
+        with self._transaction():
+            number = self._run(
+                "add_dispatch",
+                step=first.step,
+                token=token,
+                memory_step=first.memory_step,
+                now=self._clock.now(),
+            ).lastrowid
+            assert number is not None
+            self._run("name_dispatch", id=number, name=name_of(number))
+            for attempt in attempts:
+                self._guarded("claim_attempt", attempt=attempt.id, dispatch=number)
+                self._run("start_item", attempt=attempt.id)
+            self._event("claimed", dispatch=number, old="ready", new="claimed", why=why)
+        return Dispatch.of(self._rows("dispatch", id=number)[0])
+
+    def move(
+        self, dispatch: Dispatch, old: AttemptState, new: AttemptState, job_id: str | None = None
+    ) -> None:
+        """Move a dispatch and all its attempts from `old` to `new`."""
+        _permit(old, new)
+        with self._transaction():
+            self._guarded(
+                "move_dispatch",
+                dispatch=dispatch.id,
+                old=old,
+                new=new,
+                job_id=job_id,
+                now=self._clock.now(),
+            )
+            self._run("move_attempts_of_dispatch", dispatch=dispatch.id, old=old, new=new)
+            self._event(new, dispatch=dispatch.id, old=old, new=new)
+
+    def end(self, dispatch: Dispatch, ends: Iterable[AttemptEnd], why: str = "") -> None:
+        """End a dispatch: each of its attempts, and what follows from each."""
+        assert dispatch.state is not None
+        with self._transaction():
+            for end in ends:
+                self._end_attempt(dispatch, end)
+            self._guarded(
+                "move_dispatch",
+                dispatch=dispatch.id,
+                old=dispatch.state,
+                new="ended",
+                job_id=None,
+                now=self._clock.now(),
+            )
+            self._event("ended", dispatch=dispatch.id, old=dispatch.state, new="ended", why=why)
+
+    def set_stop_reason(self, dispatch: Dispatch, reason: str) -> None:
+        """Remember why a job is being stopped, before the cluster is asked; the first reason stays."""
+        with self._transaction():
+            self._run("set_stop_reason", dispatch=dispatch.id, reason=reason)
+            self._event("stopping", dispatch=dispatch.id, why=reason)
+
+    def reopen(self, items: Iterable[ItemRow]) -> int:
+        """Give failed or stopped items another round, at the step where they stand; how many."""
+        reopened = list(items)
+        with self._transaction():
+            for item in reopened:
+                self._guarded("reopen_item", item=item.seq)
+                last = dict(self._rows("last_attempt", item=item.seq)[0])
+                self._add_attempt(item.seq, last.pop("step"), last.pop("round"), fresh=True, **last)
+            self._event("resubmitted", why=f"{len(reopened)} items")
+        return len(reopened)
+
+    def mark_purged(self, dispatches: Iterable[Dispatch]) -> None:
+        with self._transaction():
+            for dispatch in dispatches:
+                self._run("mark_purged", dispatch=dispatch.id)
+                self._event("purged", dispatch=dispatch.id)
+
+    def set_record(self, record: dict[str, Any]) -> None:
+        with self._transaction():
+            self._run("set_value", key="record", value=json.dumps(record))
+
+    def note(self, action: str, why: str = "") -> None:
+        """An event of the batch as a whole: paused, resumed, started, left."""
+        with self._transaction():
+            self._event(action, why=why)
+
+    # inside
+
+    def _fill(self, record: dict[str, Any], items: Iterable[tuple[WorkItem, str]]) -> None:
+        self._db.executescript(resources.files(__package__).joinpath("schema.sql").read_text())
+        with self._transaction():
+            self._run("set_value", key="version", value=str(VERSION))
+            self._run("set_value", key="record", value=json.dumps(record))
+            for seq, (item, sort_key) in enumerate(items):
+                document = json.dumps(item.to_json(), ensure_ascii=False)
+                state = ItemState.WAITING
+                self._run("add_item", seq=seq, id=item.id, document=document, state=state)
+                self._add_attempt(seq, 0, 1, fresh=True, sort_key=sort_key)
+            self._event("submitted", why=f"{record.get('items', '')} items")
+
+    def _end_attempt(self, dispatch: Dispatch, end: AttemptEnd) -> None:
+        assert dispatch.state is not None
+        _permit(dispatch.state, end.state)
+        self._guarded(
+            "end_attempt",
+            attempt=end.attempt.id,
+            old=dispatch.state,
+            new=end.state,
+            kind=end.kind,
+            reason=end.reason,
+            files=files_json(end.files),
+        )
+        self._event(
+            end.state,
+            dispatch=dispatch.id,
+            attempt=end.attempt.id,
+            old=dispatch.state,
+            new=end.state,
+            why=end.reason,
+        )
+        self._follow(end)
+
+    def _follow(self, end: AttemptEnd) -> None:
+        attempt = end.attempt
+        match end.sequel:
+            case Finish(state, kind):
+                old = ItemState.IN_FLIGHT
+                self._guarded("finish_item", item=attempt.seq, old=old, state=state, kind=kind)
+            case NextStep(sort_key):
+                step = attempt.step + 1
+                self._guarded("advance_item", item=attempt.seq, step=step)
+                self._add_attempt(attempt.seq, step, attempt.round, sort_key=sort_key)
+            case Retry(wait, memory_step):
+                self._add_attempt(
+                    attempt.seq,
+                    attempt.step,
+                    attempt.round,
+                    sort_key=attempt.sort_key,
+                    memory_step=memory_step,
+                    not_before=self._clock.now() + wait if wait else 0.0,
+                )
+
+    def _add_attempt(
+        self,
+        item: int,
+        step: int,
+        round_: int,
+        *,
+        fresh: bool = False,
+        sort_key: str = "",
+        memory_step: int = 0,
+        not_before: float = 0.0,
+    ) -> None:
+        number = self._rows("next_number", item=item, step=step)[0][0]
+        self._run(
+            "add_attempt",
+            item=item,
+            step=step,
+            number=number,
+            round=round_,
+            fresh=int(fresh),
+            sort_key=sort_key,
+            memory_step=memory_step,
+            not_before=not_before,
+        )
+
+    def _event(
+        self,
+        action: str,
+        *,
+        dispatch: int | None = None,
+        attempt: int | None = None,
+        old: str | None = None,
+        new: str | None = None,
+        why: str = "",
+    ) -> None:
+        self._run(
+            "record_event",
+            at=self._clock.now(),
+            action=action,
+            dispatch=dispatch,
+            attempt=attempt,
+            old=old,
+            new=new,
+            why=why,
+        )
+
+    def _guarded(self, name: str, /, **values: Any) -> None:
+        """Run an update that must change exactly one row."""
+        changed = self._run(name, **values).rowcount
+        if changed != 1:
+            raise StaleMove(
+                f"{name} of {values} found {changed} rows",
+                why="the row was not in the state that the move expected",
+                hint="another process may drive this batch; nothing was changed",
+            )
+
+    def _run(self, name: str, /, **values: Any) -> sqlite3.Cursor:
+        return self._db.execute(SQL[name], values)
+
+    def _rows(self, name: str, /, **values: Any) -> list[sqlite3.Row]:
+        with _translated(self.path):
+            return self._run(name, **values).fetchall()
+
+    def _value(self, key: str) -> str:
+        values = {row["key"]: row["value"] for row in self._rows("values")}
+        if key not in values:
+            raise LedgerError(f"{self.path} is no ledger", why=f"it has no {key}")
+        return str(values[key])
+
+    def _check_version(self) -> None:
+        version = int(self._value("version"))
+        if version > VERSION:
+            raise LedgerError(
+                f"{self.path} was written by a newer coordinator (format {version})",
+                hint=f"this one knows format {VERSION}; upgrade it",
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with _translated(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+
+def _permit(old: AttemptState, new: AttemptState) -> None:
+    if new not in MOVES[old]:
+        raise StaleMove(f"an attempt cannot move from {old} to {new}")
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise LedgerError(
+            f"the ledger {path} cannot be used",
+            why=str(error),
+            hint="free the disk, or end the program that holds it; then --resume",
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise LedgerError(f"the ledger {path} is damaged", why=str(error)) from error
+    except OSError as error:
+        raise LedgerError(f"the ledger {path} cannot be written", why=str(error)) from error

@@ -1,0 +1,134 @@
+-- name: set_value
+INSERT INTO batch VALUES (:key, :value) ON CONFLICT DO UPDATE SET value = excluded.value
+
+-- name: values
+SELECT key, value FROM batch
+
+-- name: add_item
+INSERT INTO items (seq, id, document, state) VALUES (:seq, :id, :document, :state)
+
+-- name: add_attempt
+INSERT INTO attempts (item, step, number, round, state, fresh, sort_key, memory_step, not_before)
+VALUES (:item, :step, :number, :round, 'ready', :fresh, :sort_key, :memory_step, :not_before)
+
+-- name: add_dispatch
+INSERT INTO dispatches (step, name, token, memory_step, state, claimed_at)
+VALUES (:step, :token, :token, :memory_step, 'claimed', :now)
+
+-- name: name_dispatch
+UPDATE dispatches SET name = :name WHERE id = :id
+
+-- name: claim_attempt
+UPDATE attempts SET state = 'claimed', dispatch = :dispatch, fresh = 0
+WHERE id = :attempt AND state = 'ready'
+
+-- name: start_item
+UPDATE items SET state = 'in_flight'
+WHERE seq = (SELECT item FROM attempts WHERE id = :attempt) AND state = 'waiting'
+
+-- name: move_dispatch
+UPDATE dispatches
+SET state = :new, job_id = ifnull(:job_id, job_id),
+    submitted_at = CASE WHEN :new = 'submitted' THEN :now ELSE submitted_at END,
+    ended_at = CASE WHEN :new = 'ended' THEN :now ELSE ended_at END
+WHERE id = :dispatch AND state = :old
+
+-- name: move_attempts_of_dispatch
+UPDATE attempts SET state = :new WHERE dispatch = :dispatch AND state = :old
+
+-- name: end_attempt
+UPDATE attempts SET state = :new, kind = :kind, reason = :reason, files = :files
+WHERE id = :attempt AND state = :old
+
+-- name: finish_item
+UPDATE items SET state = :state, kind = :kind WHERE seq = :item AND state = :old
+
+-- name: advance_item
+UPDATE items SET step = :step WHERE seq = :item AND state = 'in_flight'
+
+-- name: record_event
+INSERT INTO events (at, action, dispatch, attempt, old, new, why)
+VALUES (:at, :action, :dispatch, :attempt, :old, :new, :why)
+
+-- name: dispatches_out
+SELECT d.*, (SELECT count(*) FROM attempts a WHERE a.dispatch = d.id) AS size
+FROM dispatches d WHERE d.state <> 'ended' ORDER BY d.id
+
+-- name: dispatch
+SELECT d.*, (SELECT count(*) FROM attempts a WHERE a.dispatch = d.id) AS size
+FROM dispatches d WHERE d.id = :id
+
+-- name: attempts_of_dispatch
+SELECT a.*, i.id AS item_id, i.document AS document
+FROM attempts a JOIN items i ON i.seq = a.item WHERE a.dispatch = :dispatch ORDER BY a.id
+
+-- name: ready
+SELECT a.*, i.id AS item_id, i.document AS document
+FROM attempts a JOIN items i ON i.seq = a.item
+WHERE a.state = 'ready' AND a.step = :step AND a.fresh = :fresh
+      AND a.memory_step = :memory_step AND a.not_before <= :now
+ORDER BY a.sort_key, a.item LIMIT :limit
+
+-- name: ready_memory_steps
+SELECT DISTINCT memory_step FROM attempts
+WHERE state = 'ready' AND step = :step AND fresh = :fresh AND not_before <= :now
+ORDER BY memory_step
+
+-- name: winners
+SELECT step, number, files FROM attempts WHERE item = :item AND state = 'succeeded'
+
+-- name: failures_of_round
+SELECT kind, count(*) AS n FROM attempts
+WHERE item = :item AND step = :step AND round = :round AND kind IS NOT NULL GROUP BY kind
+
+-- name: next_number
+SELECT ifnull(max(number), 0) + 1 FROM attempts WHERE item = :item AND step = :step
+
+-- name: item_tally
+SELECT state, step, kind, n FROM item_tally WHERE n > 0
+
+-- name: attempt_tally
+SELECT step, state, n FROM attempt_tally WHERE n > 0
+
+-- name: item_ids
+SELECT id FROM items ORDER BY seq
+
+-- name: items_ended
+SELECT i.seq, i.id, i.state, i.step, i.kind, i.round, a.number, a.reason, a.dispatch,
+       d.name AS dispatch_name, a.memory_step
+FROM items i
+LEFT JOIN attempts a ON a.id = (SELECT max(id) FROM attempts WHERE item = i.seq)
+LEFT JOIN dispatches d ON d.id = a.dispatch
+WHERE i.state IN (SELECT value FROM json_each(:states)) ORDER BY i.seq
+
+-- name: item_history
+SELECT a.*, d.name AS dispatch_name, d.job_id FROM attempts a
+JOIN items i ON i.seq = a.item LEFT JOIN dispatches d ON d.id = a.dispatch
+WHERE i.id = :id ORDER BY a.id
+
+-- name: reopen_item
+UPDATE items SET state = 'waiting', kind = NULL, round = round + 1
+WHERE seq = :item AND state IN ('failed', 'stopped')
+
+-- name: last_attempt
+SELECT a.step, a.sort_key, a.memory_step, i.round FROM attempts a
+JOIN items i ON i.seq = a.item WHERE a.item = :item ORDER BY a.id DESC LIMIT 1
+
+-- name: set_stop_reason
+UPDATE dispatches SET stop_reason = :reason WHERE id = :dispatch AND stop_reason = ''
+
+-- name: purgeable
+SELECT d.*, 0 AS size FROM dispatches d
+WHERE d.job_id IS NOT NULL AND d.purged = 0 AND (d.state = 'ended' OR :running) ORDER BY d.id
+
+-- name: mark_purged
+UPDATE dispatches SET purged = 1 WHERE id = :dispatch
+
+-- name: events
+SELECT * FROM events ORDER BY id
+
+-- name: last_pause
+SELECT action FROM events WHERE action IN ('paused', 'resumed') ORDER BY id DESC LIMIT 1
+
+-- name: soonest_ready
+SELECT min(not_before) FROM attempts WHERE state = 'ready'

@@ -1,0 +1,151 @@
+"""A pipeline: ordered steps, each with the job it dispatches and what it needs and leaves."""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from coordinator.domain.job_options import JOB_OPTIONS
+from coordinator.domain.names import batch_name_problem, step_name_problem
+from coordinator.domain.states import FailureKind as Kind
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|)")
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RetryRule(_Part):
+    """How often an item may fail in this way at this step."""
+
+    attempts: int = Field(ge=1, le=20)  # in all, the first one included
+    wait_seconds: float = Field(default=0.0, ge=0)
+
+
+DEFAULT_RETRIES: dict[Kind, RetryRule] = {
+    Kind.INFRASTRUCTURE: RetryRule(attempts=3),
+    Kind.LOST: RetryRule(attempts=3),
+    Kind.OUT_OF_MEMORY: RetryRule(attempts=2),
+    Kind.TIMEOUT: RetryRule(attempts=2),
+    Kind.UNKNOWN: RetryRule(attempts=2),
+}
+ONCE = RetryRule(attempts=1)
+
+
+class PackPolicy(_Part):
+    """How many items share one dispatch."""
+
+    size: int = Field(default=16, ge=1)  # items at most
+    sort_by: str = ""  # a property: items alike in it come to stand together
+
+
+class StepResources(_Part):
+    """What one dispatch asks for; several memory sizes are tried in turn after out_of_memory."""
+
+    cpu: int = Field(default=1, ge=1)  # cores
+    memory_mb: Annotated[
+        tuple[int, ...], BeforeValidator(lambda v: v if isinstance(v, list | tuple) else [v])
+    ] = (1024,)
+    gpus: int = Field(default=0, ge=0)
+
+
+def _duration(value: Any) -> Any:
+    """Seconds, from a number or from `90s`, `30m`, `6h`."""
+    found = _DURATION.fullmatch(str(value).strip())
+    if not found:
+        raise ValueError("a duration is a number with s, m or h, for example 30m")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+class Step(_Part):
+    """One step. `time_limit` is per item; a pack has the sum of its items' limits."""
+
+    name: str
+    job: Literal["inference", "scoring", "command"]
+    inputs: dict[str, str] = Field(default_factory=dict)  # name -> asset/NAME or STEP/FILE
+    outputs: tuple[str, ...] = ()
+    options: dict[str, Any] = Field(default_factory=dict)
+    pack: PackPolicy = PackPolicy()
+    resources: StepResources = StepResources()
+    time_limit: Annotated[float, BeforeValidator(_duration), Field(gt=0)] = 3600.0  # seconds
+    retry: dict[Kind, RetryRule] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_safe(cls, name: str) -> str:
+        if problem := step_name_problem(name):
+            raise ValueError(f"step name {name!r}: {problem}")
+        return name
+
+    @field_validator("outputs")
+    @classmethod
+    def _outputs_are_names(cls, outputs: tuple[str, ...]) -> tuple[str, ...]:
+        for name in outputs:
+            if "/" in name or name.startswith(".") or name in ("outcome.json", "begun.json"):
+                raise ValueError(f"output {name!r} is not a plain file name")
+        return outputs
+
+    def retry_rule(self, kind: Kind) -> RetryRule:
+        return self.retry.get(kind) or DEFAULT_RETRIES.get(kind) or ONCE
+
+
+class Pipeline(_Part):
+    """The whole file."""
+
+    name: str
+    description: str = ""
+    properties: tuple[str, ...] = ()  # that each item must have
+    aligned: tuple[tuple[str, str], ...] = ()  # pairs of assets with equal line counts
+    steps: tuple[Step, ...] = Field(min_length=1)
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_safe(cls, name: str) -> str:
+        if problem := batch_name_problem(name):
+            raise ValueError(f"pipeline name {name!r}: {problem}")
+        return name
+
+    @model_validator(mode="after")
+    def _inputs_exist(self) -> Self:
+        known: dict[str, Step] = {}
+        for step in self.steps:
+            for reference in step.inputs.values():
+                _check_reference(reference, known)
+            if step.name in known:
+                raise ValueError(f"two steps are called {step.name!r}")
+            known[step.name] = step
+        return self
+
+    @property
+    def assets(self) -> frozenset[str]:
+        """The assets that some step reads."""
+        references = (r for step in self.steps for r in step.inputs.values())
+        return frozenset(r.removeprefix("asset/") for r in references if r.startswith("asset/"))
+
+    def uses(self, job: str) -> bool:
+        return any(step.job == job for step in self.steps)
+
+
+def _check_reference(reference: str, known: dict[str, Step]) -> None:
+    origin, _, name = reference.partition("/")
+    if origin == "asset" and name:
+        return
+    if origin not in known:
+        raise ValueError(f"input {reference!r} is neither asset/NAME nor a file of an earlier step")
+    if name not in known[origin].outputs:
+        raise ValueError(f"input {reference!r}: step {origin!r} has no such output")
+
+
+def all_keys() -> set[str]:
+    """Every key that a pipeline file may hold, for suggestions."""
+    parts = (Pipeline, Step, PackPolicy, StepResources, RetryRule, *JOB_OPTIONS.values())
+    return {name for part in parts for name in part.model_fields} | {str(k) for k in Kind}

@@ -1,0 +1,58 @@
+"""The pipeline file, checked as a whole before anything is dispatched."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from coordinator.domain.job_options import JOB_OPTIONS
+from coordinator.errors import BadInput, PipelineError, Problem
+from coordinator.pipelines.pipeline import Pipeline, all_keys
+from coordinator.settings import YamlDocument, problems_of, read_yaml
+
+
+def read_pipeline(path: Path) -> Pipeline:
+    """The pipeline in the YAML file at `path`.
+
+    Raises:
+        PipelineError: every fault, each with its line.
+    """
+    try:
+        document = read_yaml(path)
+    except BadInput as error:
+        raise PipelineError(error.what, why=error.why, hint=error.hint) from error
+    try:
+        pipeline = Pipeline.model_validate(document.data)
+    except ValidationError as error:
+        raise _refused(path, problems_of(error, document, all_keys())) from error
+    if problems := list(_option_problems(pipeline, document)):
+        raise _refused(path, problems)
+    return pipeline
+
+
+def _option_problems(pipeline: Pipeline, document: YamlDocument) -> Iterator[Problem]:
+    for index, step in enumerate(pipeline.steps):
+        try:
+            JOB_OPTIONS[step.job].model_validate(step.options)
+        except ValidationError as error:
+            inner = _Below(document, ("steps", index, "options"))
+            yield from problems_of(error, inner, JOB_OPTIONS[step.job].model_fields)
+
+
+class _Below(YamlDocument):
+    """A part of a document, with the lines of the whole."""
+
+    def __init__(self, document: YamlDocument, prefix: tuple[str | int, ...]) -> None:
+        super().__init__(document.name, document.data, {})
+        self._document, self._prefix = document, prefix
+
+    def where(self, path: tuple[str | int, ...]) -> str:
+        return self._document.where((*self._prefix, *path))
+
+
+def _refused(path: Path, problems: list[Problem]) -> PipelineError:
+    return PipelineError(
+        f"pipeline {path} cannot be used",
+        problems=problems,
+        hint="docs/pipeline-format.md lists every key",
+    )

@@ -1,0 +1,129 @@
+"""Values that hold for many batches: flag over environment over `settings.yml` over default."""
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from coordinator.errors import BadInput, Problem, UsageError
+from coordinator.settings.strict_yaml import read_yaml
+from coordinator.settings.validation import problems_of
+
+DEFAULT_FILE = Path("settings.yml")
+SECRETS_FILE = "secrets.env"
+
+
+def default_state_dir() -> Path:
+    return platformdirs.user_state_path("coordinator", appauthor=False)
+
+
+class Settings(BaseSettings):
+    """Every setting, with the environment variable `COORDINATOR_<NAME>`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="COORDINATOR_", extra="forbid", frozen=True, env_ignore_empty=True
+    )
+
+    cluster: Literal["local", "nomad"] = "local"
+    state_dir: Path = Field(default_factory=default_state_dir)
+    log_dir: Path = Path("local-logs")
+    report_dir: Path = Path("local-reports")
+    output_root: str = "outputs"
+    pipeline: Path | None = None
+    model: str = ""
+    catalog: str = ""
+    stac_api_url: str = ""
+    slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    stop_threshold: int | None = Field(default=None, ge=1)
+    resume_threshold: int | None = Field(default=None, ge=0)
+    wait_seconds: float = Field(default=0.0, ge=0)
+    secrets: dict[str, SecretStr] = Field(default_factory=dict, repr=False)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = settings_cls.file_values  # type: ignore[attr-defined]
+        return init_settings, env_settings, InitSettingsSource(settings_cls, file)
+
+
+def load_settings(file: Path | None = None, **flags: Any) -> Settings:
+    """The settings; flags that are None were not given.
+
+    Raises:
+        BadInput: a file or value that cannot be used; every fault at once.
+        UsageError: a secrets file that others may read.
+    """
+    path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    given = {name: value for name, value in flags.items() if value is not None}
+    values = _file_values(path) if path else {}
+    given["secrets"] = _secrets((path or DEFAULT_FILE).parent / SECRETS_FILE)
+    source = type("_Settings", (Settings,), {"file_values": values})
+    try:
+        loaded: Settings = source(**given)
+    except ValidationError as error:
+        raise _environment_fault(error, given) from error
+    return loaded
+
+
+def _file_values(path: Path) -> dict[str, Any]:
+    """The checked content of the settings file, alone: its faults carry its lines."""
+    document = read_yaml(path)
+    try:
+        Settings.__pydantic_validator__.validate_python(document.data)
+    except ValidationError as error:
+        raise BadInput(
+            f"{path} cannot be used", problems=problems_of(error, document, Settings.model_fields)
+        ) from error
+    folder = path.parent
+    relative = {"state_dir", "log_dir", "report_dir", "pipeline"}
+    return {k: folder / v if k in relative else v for k, v in document.data.items()}
+
+
+def _environment_fault(error: ValidationError, given: dict[str, Any]) -> BadInput:
+    problems = []
+    for fault in error.errors(include_url=False, include_input=False):
+        name = str(fault["loc"][0])
+        where = f"--{name}" if name in given else f"COORDINATOR_{name.upper()}"
+        problems.append(Problem(where, fault["msg"]))
+    return BadInput("a setting cannot be used", problems=problems)
+
+
+def _secrets(path: Path) -> dict[str, SecretStr]:
+    """KEY=value lines of a file that nobody else may read."""
+    if not path.exists():
+        return {}
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UsageError(f"{path} may be read by others", hint=f"chmod 600 {path}")
+    if _tracked(path):
+        raise UsageError(
+            f"{path} is tracked by git",
+            why="secrets must not get into a history",
+            hint=f"git rm --cached {path}, and change the secrets in it",
+        )
+    values = dotenv_values(path, interpolate=False)
+    return {key: SecretStr(value) for key, value in values.items() if value is not None}
+
+
+def _tracked(path: Path) -> bool:
+    command = ["git", "-C", str(path.parent or "."), "ls-files", "--error-unmatch", path.name]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:  # no git here
+        return False

@@ -1,0 +1,94 @@
+"""YAML as configuration files need it: plain data, no surprises, and every fault with its line."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from coordinator.errors import BadInput, Problem
+
+MAX_BYTES = 1_000_000
+
+Path_ = tuple[str | int, ...]
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe types only; `yes`, `no`, `on`, `off` and dates stay text; no aliases, no twin keys."""
+
+
+_StrictLoader.yaml_implicit_resolvers = {
+    first: [(tag, rule) for tag, rule in rules if not tag.endswith((":bool", ":timestamp"))]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_BOOL = re.compile(r"^(?:true|True|false|False)$")
+_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:bool", _BOOL, list("tTfF"))
+
+
+class YamlDocument:
+    """The data of a YAML file, and the line of each of its keys."""
+
+    def __init__(self, name: str, data: dict[str, Any], lines: dict[Path_, int]) -> None:
+        self.name, self.data, self._lines = name, data, lines
+
+    def where(self, path: Path_) -> str:
+        """`file:line` of the key at `path`, or of its nearest parent."""
+        while path and path not in self._lines:
+            path = path[:-1]
+        return f"{self.name}:{self._lines.get(path, 1)}"
+
+
+def read_yaml(path: Path) -> YamlDocument:
+    """The mapping in the YAML file at `path`.
+
+    Raises:
+        BadInput: not there, too large, not YAML, aliases, repeated keys, or no mapping.
+    """
+    try:
+        raw = path.read_bytes()[: MAX_BYTES + 1]
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read", why=error.strerror or str(error)) from error
+    if len(raw) > MAX_BYTES:
+        raise BadInput(f"{path} is larger than {MAX_BYTES:,} bytes", hint="is it the right file?")
+    return parse_yaml(raw, str(path))
+
+
+def parse_yaml(raw: bytes, name: str) -> YamlDocument:
+    """As `read_yaml`, of bytes; `name` is for messages."""
+    try:
+        node = _compose(raw, name)
+        lines: dict[Path_, int] = {}
+        _check(node, (), lines, name)
+        data = _StrictLoader("").construct_document(node) if node else {}
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{name}:{mark.line + 1}" if mark else name
+        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise BadInput(f"{where} is not plain YAML", why=reason) from error
+    if not isinstance(data, dict):
+        raise BadInput(f"{name} holds no mapping", hint="write `key: value` lines")
+    return YamlDocument(name, data, lines)
+
+
+def _compose(raw: bytes, name: str) -> yaml.Node | None:
+    loader = _StrictLoader(raw)
+    for event in yaml.parse(raw, Loader=_StrictLoader):
+        if isinstance(event, yaml.AliasEvent):
+            line = event.start_mark.line + 1
+            raise BadInput(f"{name}:{line} uses an alias", hint="write the value out")
+    return loader.get_single_node()
+
+
+def _check(node: yaml.Node | None, path: Path_, lines: dict[Path_, int], name: str) -> None:
+    if isinstance(node, yaml.SequenceNode):
+        for index, child in enumerate(node.value):
+            lines[(*path, index)] = child.start_mark.line + 1
+            _check(child, (*path, index), lines, name)
+    if isinstance(node, yaml.MappingNode):
+        for key, child in node.value:
+            here = (*path, str(key.value))
+            if here in lines:
+                problem = Problem(f"{name}:{key.start_mark.line + 1}", f"{key.value} again")
+                raise BadInput(str(problem), why=f"it is set in line {lines[here]} already")
+            lines[here] = key.start_mark.line + 1
+            _check(child, here, lines, name)

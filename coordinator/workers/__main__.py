@@ -1,0 +1,16 @@
+"""`python -m coordinator.workers OUTPUT_ROOT HANDOFF_KEY` works off one dispatch."""
+
+import sys
+
+from coordinator.workers.frame import run_worker
+
+
+def main() -> int:
+    if len(sys.argv) != 3:
+        print("usage: python -m coordinator.workers OUTPUT_ROOT HANDOFF_KEY", file=sys.stderr)
+        return 64
+    return run_worker(sys.argv[1], sys.argv[2])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""The job of a handoff, by name. Each is imported only where it is needed."""
+
+from coordinator.domain.handoff import Handoff
+from coordinator.domain.work import Job
+from coordinator.errors import BadInput
+
+
+def make_job(handoff: Handoff) -> Job:
+    """Load what the whole dispatch shares.
+
+    Raises:
+        BadInput: no such job.
+        ModelError: the model cannot be loaded.
+    """
+    match handoff.job:
+        case "inference":
+            from coordinator.workers.inference import InferenceJob
+
+            return InferenceJob(handoff)
+        case "scoring":
+            from coordinator.scoring import ScoringJob
+
+            return ScoringJob(handoff)
+        case "command":
+            from coordinator.workers.command import CommandJob
+
+            return CommandJob(handoff)
+    raise BadInput(
+        f"this worker has no job {handoff.job!r}", hint="use a worker of the same version"
+    )

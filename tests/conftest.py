@@ -5,6 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.docker_engine import (  # noqa: F401  (fixtures)
+    build_context,
+    coordinator_image,
+    docker_engine,
+    worker_image,
+)
 from tests.support import require_data, require_program
 
 

@@ -52,9 +52,11 @@ def worker_command(job: JobSpec) -> list[str]:
 
 
 def worker_environment(settings: Settings) -> Mapping[str, str]:
-    """This process's environment and the secrets, less what only the coordinator needs."""
+    """The environment of this process and the secrets, less what only the coordinator needs."""
     secrets = {key: value.get_secret_value() for key, value in settings.secrets.items()}
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("COORDINATOR_", "NOMAD_"))}
+    inherited = {
+        k: v for k, v in os.environ.items() if not k.startswith(("COORDINATOR_", "NOMAD_"))
+    }
     return {**secrets, **inherited, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 

@@ -26,8 +26,8 @@ class Batch:
         return BatchKeys(self.name)
 
     @property
-    def step_names(self) -> list[str]:
-        return [step.name for step in self.pipeline.steps]
+    def step_names(self) -> tuple[str, ...]:
+        return tuple(step.name for step in self.pipeline.steps)
 
     def step(self, dispatch: Dispatch) -> Step:
         return self.pipeline.steps[dispatch.step]

@@ -1,4 +1,4 @@
-"""Bringing an ended dispatch home: logs and outcomes first, which may be repeated, then the moves."""
+"""Bringing an ended dispatch home: logs and outcomes first (repeatable), then the moves."""
 
 import os
 from collections.abc import Iterable, Sequence

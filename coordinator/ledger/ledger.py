@@ -177,9 +177,7 @@ class Ledger:
 
     # moves
 
-    def claim(
-        self, attempts: Sequence[Attempt], name_of: Callable[[int], str], why: str = ""
-    ) -> Dispatch:
+    def claim(self, attempts: Sequence[Attempt], name_of: Callable[[int], str]) -> Dispatch:
         """Make one dispatch of these ready attempts; it is durable before the cluster hears of it.
 
         Args:
@@ -200,7 +198,7 @@ class Ledger:
             for attempt in attempts:
                 self._guarded("claim_attempt", attempt=attempt.id, dispatch=number)
                 self._run("start_item", attempt=attempt.id)
-            self._event("claimed", dispatch=number, old="ready", new="claimed", why=why)
+            self._event("claimed", dispatch=number, old="ready", new="claimed")
         return Dispatch.of(self._rows("dispatch", id=number)[0])
 
     def move(
@@ -237,7 +235,7 @@ class Ledger:
             self._event("ended", dispatch=dispatch.id, old=dispatch.state, new="ended", why=why)
 
     def set_stop_reason(self, dispatch: Dispatch, reason: str) -> None:
-        """Remember why a job is being stopped, before the cluster is asked; the first reason stays."""
+        """Remember why a job is stopped, before the cluster is asked; the first reason stays."""
         with self._transaction():
             self._run("set_stop_reason", dispatch=dispatch.id, reason=reason)
             self._event("stopping", dispatch=dispatch.id, why=reason)

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from coordinator.domain.handoff import FileRecord
@@ -30,8 +30,8 @@ class Dispatch:
     @classmethod
     def of(cls, row: sqlite3.Row) -> "Dispatch":
         state = None if row["state"] == "ended" else AttemptState(row["state"])
-        names = "id step name token job_id stop_reason memory_step size claimed_at submitted_at ended_at"
-        return cls(state=state, **{name: row[name] for name in names.split()})
+        names = (f.name for f in fields(cls) if f.name != "state")
+        return cls(state=state, **{name: row[name] for name in names})
 
 
 @dataclass(frozen=True)

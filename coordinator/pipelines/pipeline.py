@@ -147,5 +147,6 @@ def _check_reference(reference: str, known: dict[str, Step]) -> None:
 
 def all_keys() -> set[str]:
     """Every key that a pipeline file may hold, for suggestions."""
-    parts = (Pipeline, Step, PackPolicy, StepResources, RetryRule, *JOB_OPTIONS.values())
+    parts: list[type[BaseModel]] = [Pipeline, Step, PackPolicy, StepResources, RetryRule]
+    parts += JOB_OPTIONS.values()
     return {name for part in parts for name in part.model_fields} | {str(k) for k in Kind}

@@ -122,7 +122,7 @@ def _secrets(path: Path) -> dict[str, SecretStr]:
 
 
 def _tracked(path: Path) -> bool:
-    command = ["git", "-C", str(path.parent or "."), "ls-files", "--error-unmatch", path.name]
+    command = ["git", "-C", str(path.parent), "ls-files", "--error-unmatch", path.name]
     try:
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
     except OSError:  # no git here

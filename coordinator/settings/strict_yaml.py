@@ -74,7 +74,7 @@ def _compose(raw: bytes, name: str) -> yaml.Node | None:
     loader = _StrictLoader(raw)
     for event in yaml.parse(raw, Loader=_StrictLoader):
         if isinstance(event, yaml.AliasEvent):
-            line = event.start_mark.line + 1
+            line = event.start_mark.line + 1 if event.start_mark else 1
             raise BadInput(f"{name}:{line} uses an alias", hint="write the value out")
     return loader.get_single_node()
 

@@ -7,8 +7,7 @@ from coordinator.workers.frame import run_worker
 
 def main() -> int:
     if len(sys.argv) != 3:
-        print("usage: python -m coordinator.workers OUTPUT_ROOT HANDOFF_KEY", file=sys.stderr)
-        return 64
+        sys.exit("usage: python -m coordinator.workers OUTPUT_ROOT HANDOFF_KEY")
     return run_worker(sys.argv[1], sys.argv[2])
 
 

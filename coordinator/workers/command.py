@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from coordinator.domain.handoff import Handoff, HandoffItem
 from coordinator.domain.job_options import CommandOptions
@@ -56,9 +57,9 @@ def _values(item: HandoffItem, inputs: Mapping[str, Path], out: Path) -> dict[st
     return values
 
 
-def _call(argv: list[str], out: Path, stdout: object) -> int:
+def _call(argv: list[str], out: Path, stdout: BinaryIO) -> int:
     try:
-        return subprocess.run(argv, cwd=out, stdout=stdout, check=False).returncode  # type: ignore[call-overload]
+        return subprocess.run(argv, cwd=out, stdout=stdout, check=False).returncode
     except (OSError, ValueError) as error:
         raise ModelError(f"{argv[0]!r} cannot be run", why=str(error)) from error
 

@@ -186,7 +186,9 @@ class Frame:
         keys = self._attempt(item)
         for path in left:
             self._storage.upload(path, keys.file(path.name))
-        return tuple(FileRecord(name=p.name, size=p.stat().st_size, sha256=_sha256(p)) for p in left)
+        return tuple(
+            FileRecord(name=p.name, size=p.stat().st_size, sha256=_sha256(p)) for p in left
+        )
 
     def _attempt(self, item: HandoffItem) -> AttemptKeys:
         return self._keys.attempt(item.item, self._handoff.step, item.attempt)

@@ -268,7 +268,7 @@ class German(Grammar):
 class Romance(Grammar):
     """Articles, genders and adjectives behind the noun."""
 
-    plural_articles = {"m": "", "f": ""}
+    plural_articles = ("", "")  # masculine, feminine
     negation = ""
 
     def phrase(self, phrase: Phrase) -> str:
@@ -298,7 +298,7 @@ class Romance(Grammar):
         return WORDS["nouns"][phrase.noun][self.code].split()[0]
 
     def plural_article(self, gender: str, noun: str) -> str:
-        return self.plural_articles[gender]
+        return self.plural_articles[gender == "f"]
 
     def verb(self, verb: str, tense: str, plural: bool, negated: bool) -> str:
         words = self.tensed(_forms(WORDS["verbs"][verb][self.code]), tense, plural)
@@ -323,7 +323,7 @@ class French(Romance):
     to_be = ("est", "sont", "était", "étaient")
     there_is = ("il y a", "il y a", "il y avait", "il y avait")
     where = ("où est", "où sont", "où était", "où étaient")
-    plural_articles = {"m": "les", "f": "les"}
+    plural_articles = ("les", "les")
 
     def definite(self, gender: str, noun: str) -> str:
         return "la" if gender == "f" else "le"
@@ -363,7 +363,7 @@ class Spanish(Romance):
     to_be_now = ("está", "están", "estaba", "estaban")
     there_is = ("hay", "hay", "había", "había")
     where = ("dónde está", "dónde están", "dónde estaba", "dónde estaban")
-    plural_articles = {"m": "los", "f": "las"}
+    plural_articles = ("los", "las")
     negation = "no"
 
     def definite(self, gender: str, noun: str) -> str:
@@ -427,7 +427,7 @@ class Portuguese(Romance):
     to_be_now = ("está", "estão", "estava", "estavam")
     there_is = ("há", "há", "havia", "havia")
     where = ("onde está", "onde estão", "onde estava", "onde estavam")
-    plural_articles = {"m": "os", "f": "as"}
+    plural_articles = ("os", "as")
     negation = "não"
 
     def definite(self, gender: str, noun: str) -> str:

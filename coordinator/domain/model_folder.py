@@ -1,0 +1,228 @@
+"""What a model folder must hold, checked cheaply: no weights are loaded, nothing is imported.
+
+The submitter asks this before anything is dispatched, the worker before a GPU is taken.
+"""
+
+import ast
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from coordinator.domain.safetensors_file import safetensors_problem
+from coordinator.errors import ModelError, Problem
+
+ModelKind = Literal["handler", "huggingface"]
+
+HANDLER = "handler.py"
+HANDLER_CLASS = "Handler"
+CONFIG = "config.json"
+LANGUAGES = "languages.json"  # optional: the item's language code -> the tokenizer's
+WEIGHTS = "model.safetensors"
+WEIGHTS_INDEX = "model.safetensors.index.json"  # of weights in several files
+MODEL_TYPES = ("m2m_100", "marian")  # M2M100 and NLLB are both m2m_100
+GUIDE = "docs/writing-a-handler.md"
+
+_TOKENIZERS = (  # any one of these sets is enough
+    ("vocab.json", "sentencepiece.bpe.model"),  # M2M100
+    ("tokenizer.json",),  # NLLB
+    ("sentencepiece.bpe.model",),  # NLLB
+    ("vocab.json", "source.spm", "target.spm"),  # Marian
+)
+_PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+def check_model(folder: Path) -> ModelKind:
+    """The kind of model in `folder`, if it looks whole.
+
+    Raises:
+        ModelError: the folder is missing, unreadable, of no known kind, or has broken files; all
+            that is wrong is named at once.
+    """
+    try:
+        kind = _kind_of(folder)
+        checks = _handler_problems if kind == "handler" else _huggingface_problems
+        problems = [*_pointer_problems(folder), *checks(folder)]
+    except OSError as error:
+        raise ModelError(
+            f"the model folder {folder} cannot be read",
+            why=error.strerror or str(error),
+            hint="check the path and its permissions",
+        ) from error
+    if problems:
+        raise _unusable(folder, problems)
+    return kind
+
+
+def read_languages(folder: Path) -> dict[str, str]:
+    """The folder's own table of language codes: the item's code -> the tokenizer's; often empty.
+
+    Raises:
+        ModelError: the table is not a JSON object of texts.
+    """
+    path = folder / LANGUAGES
+    if not path.is_file():
+        return {}
+    table = _json_object(path)
+    if table is None or not all(isinstance(code, str) for code in table.values()):
+        raise _unusable(folder, [_bad_languages(path)])
+    return table
+
+
+def _unusable(folder: Path, problems: list[Problem]) -> ModelError:
+    if len(problems) > 1:
+        what = f"the model in {folder} cannot be used: {len(problems)} problems"
+        return ModelError(what, hint="mend them all, then try again", problems=problems)
+    [only] = problems
+    return ModelError(f"{only.where} cannot be used", why=only.reason, hint=only.fix)
+
+
+def _kind_of(folder: Path) -> ModelKind:
+    if not folder.is_dir():
+        why = "it is a file" if folder.exists() else "there is no such folder"
+        hint = "give the folder that holds handler.py or config.json"
+        raise ModelError(f"the model folder {folder} cannot be used", why=why, hint=hint)
+    if (folder / HANDLER).is_file():
+        return "handler"
+    if (folder / CONFIG).is_file():
+        return "huggingface"
+    raise ModelError(
+        f"the folder {folder} holds no model that is known here",
+        why=f"it has neither {HANDLER} nor {CONFIG}",
+        hint=f"write a {HANDLER} ({GUIDE}) or save a Hugging Face model there",
+    )
+
+
+def _pointer_problems(folder: Path) -> Iterator[Problem]:
+    """Files that git-lfs has not fetched: small texts in the place of the real ones."""
+    for path in _files(folder):
+        if _is_pointer(path):
+            reason = "it is a git-lfs pointer, not the file itself"
+            yield Problem(str(path), reason, "run `git lfs pull` where the model comes from")
+
+
+def _is_pointer(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_LFS_POINTER)) == _LFS_POINTER
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file())
+
+
+# --- a handler ----------------------------------------------------------------------------------
+
+
+def _handler_problems(folder: Path) -> Iterator[Problem]:
+    path = folder / HANDLER
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except (SyntaxError, ValueError) as error:  # ValueError: null bytes
+        line = getattr(error, "lineno", None)
+        where = f"{path}:{line}" if line else str(path)
+        yield Problem(where, f"it is not Python: {error.args[0]}", "try `python handler.py`")
+        return
+    if HANDLER_CLASS not in _names_bound(tree):
+        yield Problem(str(path), f"it has no class {HANDLER_CLASS}", f"see {GUIDE}")
+
+
+def _names_bound(tree: ast.Module) -> set[str]:
+    """Names that the top level of a module may bind, by class, assignment or import."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef(name=name) | ast.Name(id=name, ctx=ast.Store()):
+                names.add(name)
+            case ast.alias(name=name, asname=asname):
+                names.add(asname or name)
+    return names
+
+
+# --- a Hugging Face folder ----------------------------------------------------------------------
+
+
+def _huggingface_problems(folder: Path) -> Iterator[Problem]:
+    yield from _config_problems(folder / CONFIG)
+    yield from _weight_problems(folder)
+    yield from _tokenizer_problems(folder)
+    yield from _language_problems(folder / LANGUAGES)
+
+
+def _config_problems(path: Path) -> Iterator[Problem]:
+    if _is_pointer(path):
+        return
+    config = _json_object(path)
+    if config is None:
+        yield Problem(str(path), "it is not a JSON object", "save the model again")
+    elif config.get("model_type") not in MODEL_TYPES:
+        reason = f"model type {config.get('model_type')!r} is not one of {', '.join(MODEL_TYPES)}"
+        yield Problem(str(path), reason, f"run such a model from a {HANDLER} ({GUIDE})")
+
+
+def _weight_problems(folder: Path) -> Iterator[Problem]:
+    if (folder / WEIGHTS_INDEX).is_file() and not (folder / WEIGHTS).is_file():
+        yield from _shard_problems(folder)
+    elif (folder / WEIGHTS).is_file():
+        yield from _safetensors_problems(folder / WEIGHTS)
+    else:
+        yield _no_weights(folder)
+
+
+def _no_weights(folder: Path) -> Problem:
+    pickles = [path.name for path in _files(folder) if path.suffix in _PICKLES]
+    if not pickles:
+        return Problem(str(folder), f"it has no {WEIGHTS}", "save the model again")
+    fix = "load it where you trust it and call save_pretrained: that writes safetensors"
+    return Problem(
+        str(folder / pickles[0]), "weights as a pickle can run any code and are never loaded", fix
+    )
+
+
+def _shard_problems(folder: Path) -> Iterator[Problem]:
+    path = folder / WEIGHTS_INDEX
+    table = (_json_object(path) or {}).get("weight_map")
+    if not isinstance(table, dict) or not table:
+        yield Problem(str(path), "it names no weight files", "save the model again")
+        return
+    for name in sorted({str(name) for name in table.values()}):
+        if Path(name).name != name or not name.endswith(".safetensors"):
+            yield Problem(str(path), f"{name!r} is not a safetensors file beside it")
+        elif not (folder / name).is_file():
+            yield Problem(str(folder / name), f"it is missing, though {path.name} names it")
+        else:
+            yield from _safetensors_problems(folder / name)
+
+
+def _safetensors_problems(path: Path) -> Iterator[Problem]:
+    if _is_pointer(path):
+        return
+    reason = safetensors_problem(path)
+    if reason:
+        yield Problem(str(path), reason, "fetch or save the file again")
+
+
+def _tokenizer_problems(folder: Path) -> Iterator[Problem]:
+    if not any(all((folder / name).is_file() for name in names) for names in _TOKENIZERS):
+        wanted = "; or ".join(" and ".join(names) for names in _TOKENIZERS)
+        yield Problem(str(folder), "it has no tokenizer", f"add {wanted}")
+
+
+def _language_problems(path: Path) -> Iterator[Problem]:
+    if not path.is_file():
+        return
+    table = _json_object(path)
+    if table is None or not all(isinstance(code, str) for code in table.values()):
+        yield _bad_languages(path)
+
+
+def _bad_languages(path: Path) -> Problem:
+    return Problem(str(path), "it is not a JSON object of texts", 'write e.g. {"eng": "en"}')
+
+
+def _json_object(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
+        return None
+    return found if isinstance(found, dict) else None

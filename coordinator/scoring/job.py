@@ -1,0 +1,57 @@
+"""The scoring step of a pipeline."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from coordinator.domain.handoff import Handoff, HandoffItem
+from coordinator.domain.work import Done
+from coordinator.errors import BadInput
+from coordinator.metrics import DEFAULT_METRICS, parse_metrics
+from coordinator.scoring.files import about, read_hypotheses, read_reference
+from coordinator.scoring.scorer import Scorer
+
+
+class ScoringJob:
+    """Scores input `translations` (JSONL) against input `reference` (one sentence a line).
+
+    Leaves `scores.json` and `statistics.json`. `options.metrics` says which metrics; a relative
+    `model` in it starts at the worker's folder.
+
+    Raises:
+        BadInput: the metrics cannot be used here.
+    """
+
+    def __init__(self, handoff: Handoff) -> None:
+        entries = handoff.options.get("metrics", DEFAULT_METRICS)
+        self._scorer = Scorer(parse_metrics(entries, where=f"step {handoff.step}"))
+
+    def run(self, item: HandoffItem, inputs: Mapping[str, Path], out: Path) -> Done:
+        began = time.monotonic()
+        with about(item.item):
+            scored = self._scorer.score(
+                item.item,
+                read_hypotheses(_input(inputs, "translations"), jsonl=True),
+                read_reference(_input(inputs, "reference")),
+                (_language(item, "source"), _language(item, "target")),
+            )
+        scored.write(out)
+        return Done(
+            {
+                "scores": scored.scores.by_metric(),
+                "sentences": scored.scores.sentences,
+                "seconds": time.monotonic() - began,
+            }
+        )
+
+
+def _input(inputs: Mapping[str, Path], name: str) -> Path:
+    if name not in inputs:
+        raise BadInput(f"no input `{name}`", hint="see the step's inputs in the pipeline file")
+    return inputs[name]
+
+
+def _language(item: HandoffItem, end: str) -> str:
+    """Only to be written down: scoring needs no language."""
+    value = item.properties.get(f"mt:{end}_language")
+    return value if isinstance(value, str) else ""

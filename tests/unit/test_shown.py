@@ -38,7 +38,7 @@ def test_what_a_terminal_would_act_on_is_written_out(text: str, shown: str) -> N
         "\r=1",
         "  =1",
         "\n=1",
-        "＝1",  # noqa: RUF001
+        "＝1",
     ],
 )
 def test_a_formula_becomes_text(text: str) -> None:

@@ -1,0 +1,98 @@
+"""Every import points down, and host and job never import each other (see CONTRIBUTING.md)."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import coordinator
+
+ROOT = Path(coordinator.__file__).parent
+FLOORS = {
+    "host": {
+        "cli": 5,
+        "commands": 4,
+        "engine": 3,
+        "catalog": 3,
+        "reports": 3,
+        "bootstrap": 3,
+        "pipelines": 2,
+        "ledger": 2,
+        "cluster": 2,
+    },
+    "job": {"workers": 4, "inference": 3, "scoring": 3},
+    "shared": {"storage": 2, "settings": 1, "domain": 1, "metrics": 1, "errors": 0, "clock": 0},
+}
+FLOOR = {room: floor for column in FLOORS.values() for room, floor in column.items()}
+COLUMN = {room: name for name, column in FLOORS.items() for room in column}
+CONCRETE = {
+    "cluster.local",
+    "cluster.nomad",
+    "cluster.simulated",
+    "storage.local",
+    "storage.s3",
+}
+
+
+def imported(source: str) -> set[str]:
+    """The project's modules that `source` imports, without the package's name in front."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide where they point"
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    prefix = "coordinator."
+    return {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
+
+
+def complaints(room: str, source: str) -> list[str]:
+    """What in `source`, a module of `room`, breaks the table."""
+    found = []
+    for name in sorted(imported(source)):
+        target = name.split(".")[0]
+        if target == room or target not in FLOOR:
+            continue
+        if FLOOR[target] >= FLOOR[room]:
+            found.append(f"{room} imports {name}, which is not below it")
+        if {COLUMN[room], COLUMN[target]} == {"host", "job"}:
+            found.append(f"{room} imports {name} from the other side")
+        if COLUMN[room] == "shared" and COLUMN[target] != "shared":
+            found.append(f"{room} is shared, but imports {name}")
+        if room != "bootstrap" and ".".join(name.split(".")[:2]) in CONCRETE:
+            found.append(f"{room} imports {name}; only bootstrap names what is concrete")
+    return found
+
+
+def room_of(module: Path) -> str:
+    return module.relative_to(ROOT).with_suffix("").parts[0]
+
+
+MODULES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_module_keeps_the_table(module: Path) -> None:
+    room = room_of(module)
+    assert room in FLOOR, f"{room} has no place in the table yet"
+    assert complaints(room, module.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("room", "source", "complaint"),
+    [
+        ("ledger", "from coordinator.engine import tick", "not below"),
+        ("engine", "def f():\n    from coordinator.catalog import items", "not below"),
+        ("cli", "import coordinator.workers.frame", "other side"),
+        ("storage", "from coordinator import ledger", "shared"),
+        ("engine", "from coordinator.storage.s3 import S3Storage", "concrete"),
+    ],
+)
+def test_table_is_read_right(room: str, source: str, complaint: str) -> None:
+    assert any(complaint in said for said in complaints(room, source))
+
+
+def test_imports_that_point_down_are_fine() -> None:
+    source = "import json\nfrom coordinator.errors import BadInput\nimport coordinator.cluster"
+    assert complaints("engine", source) == []

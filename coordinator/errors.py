@@ -6,8 +6,8 @@ CoordinatorError
 │   │   └── PipelineError    a pipeline file that cannot be used
 │   ├── ModelError           a model folder or handler that cannot be used
 │   ├── SourceUnreachable    a catalog, API or store that does not answer
-│   ├── BatchExists / BatchMissing / BatchBusy
-│   └── LedgerError          a ledger that cannot be opened
+│   └── BatchExists / BatchMissing / BatchBusy
+├── LedgerError              a ledger that cannot be opened or written
 ├── StorageError
 │   ├── ObjectMissing        no such object
 │   └── StorageUnavailable   worth another try
@@ -121,8 +121,10 @@ class BatchBusy(UsageError):
     """Another process drives this batch."""
 
 
-class LedgerError(UsageError):
+class LedgerError(CoordinatorError):
     """A ledger that cannot be opened or written."""
+
+    exit_code = ExitCode.STOPPED_EARLY
 
 
 class StorageError(CoordinatorError):

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from coordinator.domain.job_options import JOB_OPTIONS
+from coordinator.domain.job_options import JOB_OPTIONS, ScoringOptions
 from coordinator.errors import BadInput, PipelineError, Problem
-from coordinator.pipelines.pipeline import Pipeline, all_keys
+from coordinator.metrics import parse_metrics
+from coordinator.pipelines.pipeline import Pipeline, Step, all_keys
 from coordinator.settings import YamlDocument, problems_of, read_yaml
 
 
@@ -25,9 +26,27 @@ def read_pipeline(path: Path) -> Pipeline:
         pipeline = Pipeline.model_validate(document.data)
     except ValidationError as error:
         raise _refused(path, problems_of(error, document, all_keys())) from error
-    if problems := list(_option_problems(pipeline, document)):
+    problems = list(_option_problems(pipeline, document))
+    steps = [_with_metrics(step, document, i, problems) for i, step in enumerate(pipeline.steps)]
+    if problems:
         raise _refused(path, problems)
-    return pipeline
+    return pipeline.model_copy(update={"steps": tuple(steps)})
+
+
+def _with_metrics(step: Step, document: YamlDocument, index: int, problems: list[Problem]) -> Step:
+    """The step with its metrics written out, and the files they name as absolute paths."""
+    if step.job != "scoring" or problems:
+        return step
+    where = document.where(("steps", index, "options", "metrics"))
+    base = Path(document.name).absolute().parent
+    try:
+        wanted = ScoringOptions.model_validate(step.options).metrics
+        metrics = parse_metrics(wanted, where=where, base=base)
+    except BadInput as error:
+        problems += error.problems or [Problem(where, str(error))]
+        return step
+    written = {**step.options, "metrics": [metric.to_option() for metric in metrics]}
+    return step.model_copy(update={"options": written})
 
 
 def _option_problems(pipeline: Pipeline, document: YamlDocument) -> Iterator[Problem]:

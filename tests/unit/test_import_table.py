@@ -10,6 +10,7 @@ import coordinator
 ROOT = Path(coordinator.__file__).parent
 FLOORS = {
     "host": {
+        "__main__": 6,
         "cli": 5,
         "commands": 4,
         "engine": 3,

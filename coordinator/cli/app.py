@@ -1,0 +1,64 @@
+"""The verbs and their flags."""
+
+import sys
+import traceback
+from pathlib import Path
+
+from cyclopts import App, CycloptsError
+
+from coordinator import __version__
+from coordinator.cli import verbs_items, verbs_look, verbs_mend, verbs_run
+from coordinator.cli.output import Output
+from coordinator.errors import CoordinatorError, ExitCode, UsageError
+
+app = App(
+    name="coordinator",
+    version=__version__,
+    help="Run batches of jobs on Nomad or on this machine, and account for every item.",
+    help_format="plaintext",
+    result_action="return_value",
+)
+for module in (verbs_items, verbs_run, verbs_look, verbs_mend):
+    module.add_to(app)
+
+
+def run(argv: list[str]) -> int:
+    """Parse, call one verb, and turn every error into a message and an exit code."""
+    output = Output(as_json="--json" in argv)
+    debug = "--debug" in argv
+    try:
+        return int(app(argv, exit_on_error=False, print_error=False) or 0)
+    except CoordinatorError as error:
+        if debug:
+            traceback.print_exc()
+        output.error(error)
+        return int(error.exit_code)
+    except CycloptsError as error:
+        output.error(_usage_error(error, argv))
+        return int(ExitCode.USAGE)
+    except KeyboardInterrupt:
+        output.say("interrupted; nothing is lost")
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return int(ExitCode.USAGE)
+    except Exception as defect:
+        if debug:
+            raise
+        output.error(_defect(defect))
+        return int(ExitCode.STOPPED_EARLY)
+
+
+def _usage_error(error: CycloptsError, argv: list[str]) -> UsageError:
+    verb = argv[0] if argv and not argv[0].startswith("-") else ""
+    what = str(error).strip().splitlines()[0] if str(error).strip() else "that cannot be parsed"
+    return UsageError(what, hint=f"coordinator {verb} --help".replace("  ", " "))
+
+
+def _defect(error: Exception) -> CoordinatorError:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return CoordinatorError(
+        f"a defect in the coordinator: {type(error).__name__}: {error}",
+        why=f"at {Path(where.filename).name}:{where.lineno}; what was committed is safe",
+        hint="the same command with --debug shows the traceback; please report it",
+    )

@@ -1,0 +1,74 @@
+"""The flags that many verbs share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+from coordinator.errors import UsageError
+from coordinator.settings import Settings, load_settings
+
+_COMMON = Group("Common options", sort_key=9)
+_TUNING = Group("How it runs", sort_key=2)
+
+
+@Parameter(name="*", group=_COMMON)
+@dataclass(frozen=True)
+class Common:
+    """Flags of every verb."""
+
+    settings: Annotated[
+        Path | None, Parameter(help="settings file; default settings.yml in this folder, if any")
+    ] = None
+    state_dir: Annotated[
+        Path | None, Parameter(help="folder of the ledgers; default the user's state folder")
+    ] = None
+    log_dir: Annotated[Path | None, Parameter(help="log tree; default local-logs")] = None
+    json: Annotated[bool, Parameter(help="print one JSON object", negative="")] = False
+    debug: Annotated[bool, Parameter(help="show tracebacks", negative="")] = False
+
+    def load(self, **flags: object) -> Settings:
+        """The settings with these flags on top; None = not given."""
+        return load_settings(self.settings, state_dir=self.state_dir, log_dir=self.log_dir, **flags)
+
+
+@Parameter(name="*", group=_TUNING)
+@dataclass(frozen=True)
+class Tuning:
+    """How fast a batch runs; may change when it is resumed."""
+
+    stop_threshold: Annotated[
+        int | None,
+        Parameter(help="items in flight at which no new one is started; default from the lanes"),
+    ] = None
+    resume_threshold: Annotated[
+        int | None,
+        Parameter(help="items in flight at which it goes on, 0 = none; default 3/4 of the above"),
+    ] = None
+    wait_seconds: Annotated[
+        float | None, Parameter(help="seconds between two dispatches; default 0")
+    ] = None
+    slots: Annotated[
+        int | None, Parameter(help="jobs at a time on the local executor; default the cores")
+    ] = None
+
+    def given(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+ClusterName = Literal["local", "nomad"]
+NO_COMMON = Common()
+NO_TUNING = Tuning()
+
+
+def one_name(batch: str | None, batch_name: str | None) -> str:
+    """The batch that was named, as BATCH or as --batch_name.
+
+    Raises:
+        UsageError: neither, or two different ones.
+    """
+    names = {name for name in (batch, batch_name) if name}
+    if len(names) != 1:
+        raise UsageError("name one batch", hint="coordinator ls lists them")
+    return names.pop()

@@ -1,0 +1,86 @@
+"""Where output goes: results to standard output, progress and errors to standard error."""
+
+import json
+import os
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from coordinator.domain.shown import for_terminal
+from coordinator.errors import CoordinatorError, Problem
+
+SCHEMA = 1
+_SHOWN_PROBLEMS = 20
+
+
+def console(stream: Any, *, width: int | None = None) -> Console:
+    """A console that takes data as it is: no markup, no emoji codes, no highlighting."""
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    return Console(
+        file=stream,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        soft_wrap=True,
+        width=width,
+        **({"color_system": None} if plain else {}),
+    )
+
+
+class Output:
+    """What a verb says. With `as_json`, standard output carries one JSON object and no more."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self.out, self.err = console(sys.stdout), console(sys.stderr)
+
+    def result(self, document: dict[str, Any], *lines: Any) -> None:
+        """The result: the document for a program, the lines for a person."""
+        if self.as_json:
+            sys.stdout.write(json.dumps({"schema": SCHEMA, **document}, default=str) + "\n")
+            sys.stdout.flush()
+            return
+        for line in lines:
+            self.out.print(line if not isinstance(line, str) else Text(line))
+
+    def say(self, line: str) -> None:
+        """A line about what is going on."""
+        if not self.as_json:
+            self.err.print(Text(for_terminal(line)))
+
+    def error(self, error: CoordinatorError) -> None:
+        """What is wrong, why, and what to do."""
+        if self.as_json:
+            self.result({"error": _error_document(error)})
+            return
+        self.err.print(Text.assemble(("error: ", "bold red"), for_terminal(error.what)))
+        if error.why:
+            self.err.print(Text(f"  why   {for_terminal(error.why)}"))
+        for problem in error.problems[:_SHOWN_PROBLEMS]:
+            self.err.print(Text(f"  -     {for_terminal(str(problem))}"))
+        if (more := len(error.problems) - _SHOWN_PROBLEMS) > 0:
+            self.err.print(Text(f"  ...   and {more:,} more; --json lists them all"))
+        if error.hint:
+            self.err.print(Text(f"  try   {for_terminal(error.hint)}"))
+
+
+def _error_document(error: CoordinatorError) -> dict[str, Any]:
+    return {
+        "kind": error.kind,
+        "message": error.what,
+        "why": error.why,
+        "hint": error.hint,
+        "exit_code": int(error.exit_code),
+        "problems": [_problem_document(problem) for problem in error.problems],
+    }
+
+
+def _problem_document(problem: Problem) -> dict[str, str]:
+    return {
+        "where": problem.where,
+        "field": problem.field,
+        "reason": problem.reason,
+        "fix": problem.fix,
+    }

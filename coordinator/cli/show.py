@@ -1,0 +1,102 @@
+"""Results as lines for a person. Every text from outside is escaped here."""
+
+from collections.abc import Iterator
+
+from rich.table import Table
+from rich.text import Text
+
+from coordinator.cli.words import plural
+from coordinator.commands.driving import Driven
+from coordinator.commands.planning import Plan
+from coordinator.commands.results import Results
+from coordinator.commands.status import Status
+from coordinator.domain.shown import for_terminal as safe
+from coordinator.domain.states import ItemState as S
+from coordinator.errors import ExitCode
+
+Line = str | Text | Table
+
+
+def plan_lines(plan: Plan) -> Iterator[Line]:
+    record, chosen = plan.record, plan.selection
+    listed = record.items if chosen.listed is None else chosen.listed
+    yield f"batch      {record.batch}"
+    if record.model:
+        yield f"model      {safe(record.model)} ({plan.model_kind})"
+    notes = [f"{len(chosen.bad):,} bad, skipped" if chosen.bad else "0 bad"]
+    notes += [plural(chosen.repeated, "repeated line")] if chosen.repeated else []
+    yield f"items      {record.items:,} of {listed:,} listed ({', '.join(notes)})"
+    for index, step in enumerate(plan.steps):
+        label = "steps" if index == 0 else ""
+        packs = f"{plural(step.packs, 'pack')}, largest {step.largest:,}"
+        yield f"{label:<10} {step.name:<12} {step.job:<10} {packs}"
+    yield (
+        f"in flight  stop at {record.stop_threshold:,}, resume at {record.resume_threshold:,}"
+        f"    cluster {record.cluster}, {plural(record.slots, 'slot')}"
+    )
+    yield f"output     {safe(record.output_root.rstrip('/'))}/{record.batch}"
+    yield from (f"warning    {line}" for line in plan.warnings)
+
+
+def driven_lines(driven: Driven) -> Iterator[Line]:
+    """The last block: counts that add up, failures grouped, and what to do next."""
+    yield from result_lines(driven.results)
+    if driven.exit_code in (ExitCode.INTERRUPTED, ExitCode.STOPPED_EARLY):
+        yield f"  stopped early; nothing is lost. Go on with: {resume_command(driven.record.batch)}"
+
+
+def result_lines(results: Results) -> Iterator[Line]:
+    yield counts_line(results)
+    for group in results.failures:
+        yield f"  {group.count:,} x {group.kind}  e.g. {safe(group.example)}: {safe(group.reason)}"
+    failed = results.counts.get(S.FAILED, 0) + results.counts.get(S.STOPPED, 0)
+    yield f"  output   {safe(results.output)}"
+    if results.is_finished:
+        yield f"  next     coordinator report {results.batch}"
+    if failed:
+        yield f"           coordinator resubmit {results.batch}   (again, what failed)"
+
+
+def counts_line(results: Results) -> str:
+    """`demo  30 items  29 succeeded  1 failed`: the parts add up to the items."""
+    parts = [
+        f"{results.counts[state]:,} {_WORDS[state]}" for state in _WORDS if state in results.counts
+    ]
+    if results.skipped:
+        parts.append(f"{results.skipped:,} skipped")
+    return f"{results.batch}  {plural(results.total, 'item')}  =  {'  '.join(parts) or 'none'}"
+
+
+_WORDS = {
+    S.SUCCEEDED: "succeeded",
+    S.NO_DATA: "without data",
+    S.FAILED: "failed",
+    S.STOPPED: "stopped",
+    S.IN_FLIGHT: "in flight",
+    S.WAITING: "waiting",
+}
+
+
+def status_lines(status: Status, *, failed: bool) -> Iterator[Line]:
+    yield counts_line(status.results)
+    if status.driven_by:
+        yield f"  driven by {safe(status.driven_by)}{', paused' if status.paused else ''}"
+    elif not status.results.is_finished:
+        yield f"  nobody drives it; go on with: {resume_command(status.record.batch)}"
+    if failed and status.failed:
+        yield failed_table(status)
+    elif status.failed:
+        yield f"  see them: coordinator status {status.record.batch} --failed"
+
+
+def failed_table(status: Status) -> Table:
+    table = Table("item", "kind", "step", "attempts", "reason", box=None, pad_edge=False)
+    for item in status.failed:
+        step = status.record.steps[item.step]
+        cells = (item.id, str(item.kind or ""), step, str(item.attempts), item.reason)
+        table.add_row(*(Text(safe(cell)) for cell in cells))
+    return table
+
+
+def resume_command(batch: str) -> str:
+    return f"coordinator submit --batch_name {batch} --resume"

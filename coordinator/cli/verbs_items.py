@@ -1,0 +1,172 @@
+"""Verbs that prepare a batch: items, test-handler, demo."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Group, Parameter
+from rich.table import Table
+from rich.text import Text
+
+from coordinator.bootstrap import make_clock
+from coordinator.catalog import count_items, make_collection, open_source, show_item
+from coordinator.cli.live import Checking, Display
+from coordinator.cli.options import NO_COMMON, Common
+from coordinator.cli.output import Output
+from coordinator.cli.show import driven_lines
+from coordinator.cli.words import duration, plural
+from coordinator.commands.demo import DEFAULT_FOLDER, DEFAULT_WORK, Demo
+from coordinator.commands.driving import Driven, Watch
+from coordinator.commands.trial import try_handler
+from coordinator.domain.shown import for_terminal as safe
+from coordinator.errors import ExitCode
+
+_PREPARE = Group("Prepare", sort_key=1)
+
+
+def add_to(app: App) -> None:
+    items = App(name="items", help="Make, count and show items.", group=_PREPARE)
+    items.command(from_text, name="from-text")
+    items.command(count)
+    items.command(show)
+    app.command(items)
+    app.command(test_handler, group=_PREPARE)
+    app.command(demo, group=_PREPARE)
+
+
+def from_text(
+    folder: Annotated[Path, Parameter(help="folder of aligned text, one sentence a line")],
+    /,
+    *,
+    split: Annotated[str, Parameter(help="split, e.g. dev or devtest")],
+    out: Annotated[Path, Parameter(help="folder for the collection; new or made by this verb")],
+    collection: Annotated[
+        str | None, Parameter(help="id of the collection; default the folder's name")
+    ] = None,
+    common: Common = NO_COMMON,
+) -> int:
+    """Make a STAC collection of every direction from a folder of aligned text.
+
+    Files may be called <lang>.txt, <lang>.<split> or <split>/<lang>.<split>.
+
+    Examples:
+    coordinator items from-text inputs/demo/text --split devtest --out items
+    """
+    output = Output(as_json=common.json)
+    with Checking(output) as checking:
+        made = make_collection(
+            folder, split, out, collection_id=collection, on_progress=checking.on_progress
+        )
+    lines = [
+        f"{made.items:,} items, {made.languages:,} languages, "
+        f"{made.sentence_pairs:,} sentence pairs -> {out / 'collection.json'}"
+    ]
+    lines += [f"  left out: {safe(name)}" for name in made.left_out]
+    output.result({"collection": made.to_json()}, *lines)
+    return ExitCode.OK
+
+
+def count(
+    catalog: Annotated[str, Parameter(help="STAC catalog, collection or list of items")],
+    /,
+    *,
+    common: Common = NO_COMMON,
+) -> int:
+    """Count the items of a catalog by collection, split and language.
+
+    Examples:
+    coordinator items count items/collection.json
+    """
+    output = Output(as_json=common.json)
+    with Checking(output) as checking:
+        counts = count_items(open_source(catalog, None, ()), on_progress=checking.on_progress)
+    table = Table("by", "value", "items", box=None, pad_edge=False)
+    for by, values in counts.groups.items():
+        for value, number in values.items():
+            table.add_row(Text(by), Text(safe(value)), Text(f"{number:,}"))
+    output.result({"counts": counts.to_json()}, f"{plural(counts.total, 'item')}", table)
+    return ExitCode.OK
+
+
+def show(
+    catalog: Annotated[str, Parameter(help="STAC catalog, collection or list of items")],
+    item: Annotated[str, Parameter(help="the item's id")],
+    /,
+    *,
+    common: Common = NO_COMMON,
+) -> int:
+    """Show one item: properties, assets, first sentence pair.
+
+    Examples:
+    coordinator items show items/collection.json demo-devtest-eng-fra
+    """
+    output = Output(as_json=common.json)
+    found = show_item(open_source(catalog, None, ()), item)
+    lines = [f"{key:<18} {safe(str(value))}" for key, value in found.rows()]
+    output.result({"item": found.to_json()}, *lines)
+    return ExitCode.OK
+
+
+def test_handler(
+    folder: Annotated[Path, Parameter(help="folder with handler.py or a Hugging Face model")],
+    /,
+    *,
+    image: Annotated[
+        str | None, Parameter(help="try it inside this worker image, without a network")
+    ] = None,
+    source_language: str = "eng",
+    target_language: str = "fra",
+    common: Common = NO_COMMON,
+) -> int:
+    """Try a model on a dozen sentences before a batch is spent on it.
+
+    Examples:
+    coordinator test-handler inputs/models/copy
+
+    coordinator test-handler inputs/models/lexicon --target_language spa
+    """
+    output = Output(as_json=common.json)
+    pairs = try_handler(folder, source_language, target_language, image)
+    table = Table("sentence", "translation", box=None, pad_edge=False)
+    for pair in pairs:
+        table.add_row(*(Text(safe(side)) for side in pair))
+    output.result({"pairs": pairs}, table, f"{plural(len(pairs), 'sentence')} translated")
+    return ExitCode.OK
+
+
+def demo(
+    *,
+    folder: Annotated[Path, Parameter(help="texts and model of the demo")] = DEFAULT_FOLDER,
+    work: Annotated[Path, Parameter(help="everything is written there")] = DEFAULT_WORK,
+    common: Common = NO_COMMON,
+) -> int:
+    """Translate and score 30 directions on this machine; one fails on purpose and is mended.
+
+    Examples:
+    coordinator demo
+    """
+    output = Output(as_json=common.json)
+    show = Demo(folder, work, common.load(), make_clock())
+    output.say(f"items     {plural(show.make_items(), 'direction')} from {folder / 'text'}")
+    first = _shown(output, show.run)
+    output.say("report of the first run:")
+    show.report(lambda line: output.err.print(line))
+    output.say("the fault is removed, and what failed runs again")
+    second = _shown(output, show.mend)
+    report = show.report(lambda line: output.err.print(line))
+    output.result(
+        {"first": first.results.to_json(), "second": second.results.to_json()},
+        *show.summary(first, second),
+        f"      report   {report}",
+        f"      seconds  {duration(show.seconds)}",
+        "      next     coordinator submit --help, docs/batch-run-guide.md",
+    )
+    return int(second.exit_code)
+
+
+def _shown(output: Output, run: Callable[[Watch], Driven]) -> Driven:
+    with Display(output) as display:
+        driven = run(Watch(display.on_tick, display.on_signal, display.on_recovery))
+    for line in driven_lines(driven):
+        output.say(str(line))
+    return driven

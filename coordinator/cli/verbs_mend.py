@@ -1,0 +1,79 @@
+"""Verbs that clean up: purge, rm."""
+
+from typing import Annotated
+
+from cyclopts import App, Group, Parameter
+
+from coordinator.bootstrap import make_clock
+from coordinator.cli.options import NO_COMMON, Common, one_name
+from coordinator.cli.output import Output
+from coordinator.cli.words import plural
+from coordinator.commands import purge as purging
+from coordinator.commands.remove import remove
+from coordinator.domain.shown import for_terminal
+from coordinator.errors import ExitCode
+
+_CLEAN = Group("Clean up", sort_key=5)
+
+
+def add_to(app: App) -> None:
+    app.command(purge, group=_CLEAN)
+    app.command(rm, group=_CLEAN)
+
+
+def purge(
+    batch: Annotated[str | None, Parameter(help="the batch")] = None,
+    /,
+    *,
+    batch_name: Annotated[str | None, Parameter(help="the same as BATCH")] = None,
+    dry_run: Annotated[bool, Parameter(help="list the jobs, purge none", negative="")] = False,
+    include_running: Annotated[
+        bool, Parameter(help="stop and purge running jobs too; needs --yes", negative="")
+    ] = False,
+    yes: Annotated[bool, Parameter(help="yes, stop what runs", negative="")] = False,
+    common: Common = NO_COMMON,
+) -> int:
+    """Make the cluster forget the finished jobs of one batch, whose logs are all home.
+
+    Examples:
+    coordinator purge my-batch --dry-run
+
+    coordinator purge my-batch
+    """
+    output, clock, settings = Output(as_json=common.json), make_clock(), common.load()
+    plan = purging.plan_purge(settings, one_name(batch, batch_name), clock)
+    if not dry_run:
+        plan = purging.purge(plan, settings, clock, include_running=include_running, yes=yes)
+    verb = "would be purged" if dry_run else "purged"
+    summary = (
+        f"{plan.batch}  {plural(len(plan.finished), 'finished job')} {verb} "
+        f"(logs home for all), {len(plan.running):,} running left alone"
+    )
+    listed = [f"  {for_terminal(job)}" for job in plan.jobs] if dry_run else []
+    document = {"batch": plan.batch, "jobs": plan.jobs, "running": len(plan.running)}
+    output.result({**document, "dry_run": dry_run}, *listed, summary)
+    return ExitCode.OK
+
+
+def rm(
+    batch: Annotated[str, Parameter(help="the batch")],
+    /,
+    *,
+    outputs: Annotated[
+        bool, Parameter(help="remove its outputs too, for good", negative="")
+    ] = False,
+    common: Common = NO_COMMON,
+) -> int:
+    """Forget a batch here: its ledger and local logs; its outputs only with --outputs.
+
+    Examples:
+    coordinator rm my-batch
+
+    coordinator rm my-batch --outputs
+    """
+    output = Output(as_json=common.json)
+    removed = remove(common.load(), batch, make_clock(), outputs=outputs)
+    lines = [f"removed {folder}" for folder in removed.folders]
+    lines += [f"removed {removed.objects:,} objects of its outputs"] if outputs else []
+    output.result({"batch": batch, "folders": removed.folders, "objects": removed.objects}, *lines)
+    return ExitCode.OK

@@ -1,0 +1,203 @@
+"""Verbs that run batches: submit, resubmit."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Group, Parameter
+
+from coordinator.bootstrap import make_clock
+from coordinator.cli.live import Checking, Display
+from coordinator.cli.options import (
+    NO_COMMON,
+    NO_TUNING,
+    ClusterName,
+    Common,
+    Tuning,
+    one_name,
+)
+from coordinator.cli.output import Output
+from coordinator.cli.show import driven_lines, plan_lines
+from coordinator.cli.words import plural
+from coordinator.commands import resubmit as resubmitting
+from coordinator.commands import submit as submitting
+from coordinator.commands.driving import Driven, Watch
+from coordinator.commands.planning import SubmitRequest, plan_submit
+from coordinator.domain.states import FailureKind
+from coordinator.errors import ExitCode, UsageError
+
+_WHAT = Group("What to run", sort_key=1)
+_RUN = Group("Run", sort_key=2)
+
+
+def add_to(app: App) -> None:
+    app.command(submit, group=_RUN)
+    app.command(resubmit, group=_RUN)
+
+
+def submit(
+    *,
+    batch_name: Annotated[
+        str | None, Parameter(group=_WHAT, help="default <pipeline>-<YYYYMMDD-HH>")
+    ] = None,
+    pipeline: Annotated[Path | None, Parameter(group=_WHAT, help="pipeline file (YAML)")] = None,
+    model: Annotated[
+        str | None, Parameter(group=_WHAT, help="folder with handler.py or a Hugging Face model")
+    ] = None,
+    catalog: Annotated[
+        str | None,
+        Parameter(
+            group=_WHAT,
+            help="STAC catalog, collection, ItemCollection or NDJSON: path, http(s) or s3",
+        ),
+    ] = None,
+    stac_api_url: Annotated[str | None, Parameter(group=_WHAT, help="STAC API to read")] = None,
+    benchmark_sources: Annotated[
+        tuple[str, ...],
+        Parameter(group=_WHAT, consume_multiple=True, help="collections of the STAC API"),
+    ] = (),
+    item_list: Annotated[
+        Path | None,
+        Parameter(group=_WHAT, help="item ids, one a line, in the order to run; default all"),
+    ] = None,
+    limit_items: Annotated[
+        int | None, Parameter(group=_WHAT, help="only the first N items")
+    ] = None,
+    output_root: Annotated[
+        str | None, Parameter(group=_WHAT, help="folder for the outputs; default outputs")
+    ] = None,
+    cluster: Annotated[ClusterName | None, Parameter(help="default local")] = None,
+    use_local_creds: Annotated[
+        bool, Parameter(help="hand the caller's AWS credentials to the jobs", negative="")
+    ] = False,
+    skip_bad: Annotated[
+        bool, Parameter(help="go on without the items that cannot be used", negative="")
+    ] = False,
+    dry_run: Annotated[
+        bool, Parameter(help="check everything, print what would run", negative="")
+    ] = False,
+    resume: Annotated[
+        bool, Parameter(help="go on with the batch of this name", negative="")
+    ] = False,
+    tuning: Tuning = NO_TUNING,
+    common: Common = NO_COMMON,
+) -> int:
+    """Run a pipeline over items, or go on with a batch.
+
+    Examples:
+    coordinator submit --pipeline inputs/pipelines/translate-and-score.yml
+        --catalog items/collection.json --model models/mine --dry-run
+
+    coordinator submit --batch_name my-batch --resume
+    """
+    output = Output(as_json=common.json)
+    if use_local_creds and (cluster or "local") != "local":
+        raise UsageError("--use-local-creds is for clusters that are not built in yet")
+    asked = {
+        "pipeline": pipeline,
+        "model": model,
+        "catalog": catalog,
+        "stac_api_url": stac_api_url,
+        "output_root": output_root,
+        "cluster": cluster,
+        **tuning.given(),
+    }
+    given = {name for name, value in asked.items() if value is not None}
+    request = SubmitRequest(
+        settings=common.load(**asked),
+        batch_name=batch_name,
+        item_list=item_list,
+        collections=tuple(benchmark_sources),
+        limit_items=limit_items,
+        skip_bad=skip_bad,
+    )
+    if resume:
+        return _drive(output, lambda watch: submitting.resume(request, given, make_clock(), watch))
+    return _submit(output, request, dry_run=dry_run)
+
+
+def _submit(output: Output, request: SubmitRequest, *, dry_run: bool) -> int:
+    clock = make_clock()
+    with Checking(output) as checking:
+        plan = plan_submit(request, clock, checking.on_progress)
+    if dry_run:
+        output.result(
+            {"plan": plan.to_json()}, *plan_lines(plan), "dry run: nothing was dispatched"
+        )
+        return ExitCode.OK
+    for line in plan_lines(plan):
+        output.say(str(line))
+    return _drive(output, lambda watch: submitting.submit(plan, request.settings, clock, watch))
+
+
+def resubmit(
+    batch: Annotated[str | None, Parameter(help="the batch")] = None,
+    /,
+    *items: Annotated[str, Parameter(help="only these items")],
+    batch_name: Annotated[str | None, Parameter(help="the same as BATCH")] = None,
+    kind: Annotated[
+        tuple[FailureKind, ...], Parameter(help="only failures of this kind; may be repeated")
+    ] = (),
+    as_list: Annotated[
+        Path | None, Parameter(help="only write the ids to this file, one a line")
+    ] = None,
+    report_dir: Annotated[
+        Path | None, Parameter(help="with --as-list: take the failures from this report")
+    ] = None,
+    dry_run: Annotated[bool, Parameter(help="only say what would run again", negative="")] = False,
+    common: Common = NO_COMMON,
+) -> int:
+    """Run failed items of a batch again, as new attempts in the same batch.
+
+    Examples:
+    coordinator resubmit my-batch --kind model_error
+
+    coordinator resubmit my-batch --as-list failed.txt
+    """
+    output, clock = Output(as_json=common.json), make_clock()
+    settings = common.load()
+    if report_dir is not None:
+        return _list_from_report(output, report_dir, as_list, kind)
+    plan = resubmitting.plan_resubmit(
+        settings, one_name(batch, batch_name), clock, kinds=kind, items=items
+    )
+    ids = [item.id for item in plan.items]
+    if as_list is not None:
+        return _write_list(output, ids, as_list)
+    said = f"{plural(len(ids), 'item')} of {plan.batch} will run again; nothing else is touched"
+    if dry_run or not ids:
+        output.result({"batch": plan.batch, "items": ids}, said)
+        return ExitCode.OK
+    output.say(said)
+    return _drive(output, lambda watch: resubmitting.resubmit(plan, settings, clock, watch))
+
+
+def _list_from_report(
+    output: Output, report_dir: Path, as_list: Path | None, kinds: tuple[FailureKind, ...]
+) -> int:
+    from coordinator.reports import items_to_resubmit
+
+    if as_list is None:
+        raise UsageError(
+            "a report alone cannot run items again",
+            why="that takes the batch's ledger",
+            hint="--as-list FILE writes the list; or name the batch instead of --report_dir",
+        )
+    return _write_list(output, items_to_resubmit(report_dir, kinds), as_list)
+
+
+def _write_list(output: Output, ids: list[str], path: Path) -> int:
+    try:
+        path.write_text("".join(f"{item}\n" for item in ids), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written", why=str(error)) from error
+    output.result({"items": ids, "file": str(path)}, f"{plural(len(ids), 'item')} -> {path}")
+    return ExitCode.OK
+
+
+def _drive(output: Output, run: Callable[[Watch], Driven]) -> int:
+    with Display(output) as display:
+        watch = Watch(display.on_tick, display.on_signal, display.on_recovery)
+        driven = run(watch)
+    output.result({"results": driven.results.to_json()}, *driven_lines(driven))
+    return int(driven.exit_code)

@@ -1,0 +1,112 @@
+"""Driving a batch to its end, or to where it is told to stop."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from coordinator.bootstrap import batch_folder, log_tree, make_cluster, set_up_log
+from coordinator.clock import Clock
+from coordinator.commands.record import BatchRecord, record_of
+from coordinator.commands.results import Results, results_of
+from coordinator.engine import Driver, Recovery, Snapshot, Wish
+from coordinator.errors import ExitCode
+from coordinator.ledger import Ledger, driver_lock
+from coordinator.settings import Settings
+from coordinator.storage import open_storage
+
+OnTick = Callable[[Snapshot], None]
+OnSignal = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Driven:
+    """How a run of the driver ended."""
+
+    record: BatchRecord
+    results: Results
+    recovery: Recovery
+    interrupted_by: int = 0  # the signal that ended it early; 0 = none
+
+    @property
+    def exit_code(self) -> ExitCode:
+        if self.interrupted_by == signal.SIGINT:
+            return ExitCode.INTERRUPTED
+        if self.interrupted_by:
+            return ExitCode.STOPPED_EARLY
+        return self.results.exit_code
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Whoever looks on."""
+
+    on_tick: OnTick = lambda _snapshot: None
+    on_signal: OnSignal = lambda _message: None
+    on_recovery: Callable[[Recovery], None] = lambda _recovery: None
+
+
+def drive(settings: Settings, name: str, clock: Clock, watch: Watch) -> Driven:
+    """Drive the batch `name` until it is finished or a signal ends it.
+
+    Raises:
+        BatchBusy: another process drives it.
+        LedgerError: the ledger cannot be written; what is committed is safe.
+    """
+    folder = batch_folder(settings, name)
+    ledger = Ledger.open(folder, clock)
+    try:
+        with driver_lock(folder, name):
+            return _drive(settings, ledger, clock, watch)
+    finally:
+        ledger.close()
+
+
+def _drive(settings: Settings, ledger: Ledger, clock: Clock, watch: Watch) -> Driven:
+    record = record_of(ledger)
+    logs = log_tree(settings, record.batch)
+    set_up_log(logs.coordinator_log)
+    cluster = make_cluster(settings, record.cluster, record.batch, record.slots)
+    try:
+        storage = open_storage(record.output_root)
+        driver = Driver(record.batch_of(logs), ledger, cluster, storage, clock)
+        with _signals(driver, watch.on_signal) as signals:
+            recovery = driver.recover()
+            watch.on_recovery(recovery)
+            driver.run(watch.on_tick)
+    finally:
+        cluster.close()
+    results = results_of(ledger, record)
+    ended_by = signals.first if not results.is_finished else 0
+    return Driven(record, results, recovery, ended_by)
+
+
+@dataclass
+class _Signals:
+    driver: Driver
+    say: OnSignal
+    first: int = 0
+    seen: list[int] = field(default_factory=list)
+
+    def handle(self, number: int, _frame: Any) -> None:
+        self.first = self.first or number
+        if number == signal.SIGINT and not self.seen:
+            self.driver.wish(Wish.DRAIN)
+            self.say("stopping: what runs is waited for; Ctrl-C again leaves at once, jobs run on")
+        else:
+            self.driver.wish(Wish.LEAVE)
+            self.say("leaving: the jobs run on")
+        self.seen.append(number)
+
+
+@contextmanager
+def _signals(driver: Driver, say: OnSignal) -> Iterator[_Signals]:
+    state = _Signals(driver, say)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    old = {number: signal.signal(number, state.handle) for number in numbers}
+    try:
+        yield state
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

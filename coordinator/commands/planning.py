@@ -1,0 +1,238 @@
+"""Everything that is checked before anything is dispatched, and what will happen if it is."""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from coordinator.catalog import Needs, Selection, open_source, select_items
+from coordinator.clock import Clock
+from coordinator.commands.record import BatchRecord, Skipped, digest_of
+from coordinator.domain.model_folder import check_model
+from coordinator.domain.names import batch_name_problem
+from coordinator.engine import pack_size, thresholds_for
+from coordinator.errors import (
+    BadInput,
+    ModelError,
+    StorageError,
+    UsageError,
+)
+from coordinator.pipelines import Pipeline, Step, read_pipeline
+from coordinator.settings import Settings
+from coordinator.storage import Storage, open_storage
+
+OnProgress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True)
+class SubmitRequest:
+    """What the user asked for; None = not said."""
+
+    settings: Settings
+    batch_name: str | None = None
+    item_list: Path | None = None
+    collections: tuple[str, ...] = ()
+    limit_items: int | None = None
+    skip_bad: bool = False
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What one step will send."""
+
+    name: str
+    job: str
+    packs: int
+    largest: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A batch that was checked and not yet begun."""
+
+    record: BatchRecord
+    selection: Selection = field(repr=False)
+    steps: tuple[StepPlan, ...]
+    model_kind: str
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        chosen = self.selection
+        return {
+            "batch": self.record.batch,
+            "pipeline": self.record.pipeline.name,
+            "model": self.record.model,
+            "model_kind": self.model_kind,
+            "items": len(chosen.items),
+            "listed": chosen.listed,
+            "repeated": chosen.repeated,
+            "bad": len(chosen.bad),
+            "skipped": [s.model_dump() for s in self.record.skipped],
+            "steps": [vars(step) for step in self.steps],
+            "stop_threshold": self.record.stop_threshold,
+            "resume_threshold": self.record.resume_threshold,
+            "wait_seconds": self.record.wait_seconds,
+            "cluster": self.record.cluster,
+            "slots": self.record.slots,
+            "output": f"{self.record.output_root.rstrip('/')}/{self.record.batch}",
+            "warnings": list(self.warnings),
+        }
+
+
+def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -> Plan:
+    """Check everything; nothing is written but a probe in the output root.
+
+    Raises:
+        UsageError: with every problem that was found.
+    """
+    settings = request.settings
+    pipeline = _pipeline(settings)
+    name = request.batch_name or default_name(pipeline.name, clock.now())
+    check_batch_name(name)
+    thresholds = thresholds_for(
+        settings.stop_threshold,
+        settings.resume_threshold,
+        lanes=settings.slots,
+        pack=pipeline.steps[0].pack.size,
+    )
+    model, model_kind = _model(settings, pipeline)
+    storage = _writable(settings.output_root, name)
+    selection = _select(request, pipeline, on_progress)
+    record = BatchRecord(
+        batch=name,
+        pipeline=pipeline,
+        steps=tuple(step.name for step in pipeline.steps),
+        model=model,
+        source=_source(settings, request),
+        output_root=storage.uri,
+        cluster=settings.cluster,
+        slots=settings.slots,
+        stop_threshold=thresholds.stop_at,
+        resume_threshold=thresholds.resume_at,
+        wait_seconds=settings.wait_seconds,
+        items=len(selection.items),
+        items_sha256=digest_of(item.id for item in selection.items),
+        skipped=tuple(Skipped(id=bad.id, reason=str(bad.problem)) for bad in selection.bad),
+        created_at=clock.now(),
+    )
+    steps = tuple(_step_plan(step, record, first=not i) for i, step in enumerate(pipeline.steps))
+    return Plan(record, selection, steps, model_kind, tuple(_warnings(record)))
+
+
+def default_name(pipeline: str, now: float) -> str:
+    """`<pipeline>-<YYYYMMDD-HH>`, in local time, as the person at the clock would say it."""
+    return f"{pipeline[:28].rstrip('-._')}-{datetime.fromtimestamp(now):%Y%m%d-%H}"
+
+
+def check_batch_name(name: str) -> None:
+    if problem := batch_name_problem(name):
+        raise UsageError(
+            f"--batch_name {name!r} cannot be used",
+            why=problem,
+            hint=f"--batch_name {re.sub(r'[^A-Za-z0-9_.]+', '-', name).strip('-._')[:40] or 'batch'}",
+        )
+
+
+def _pipeline(settings: Settings) -> Pipeline:
+    if settings.pipeline is None:
+        raise UsageError(
+            "no pipeline was given",
+            hint="--pipeline inputs/pipelines/translate-and-score.yml",
+        )
+    return read_pipeline(settings.pipeline)
+
+
+def _model(settings: Settings, pipeline: Pipeline) -> tuple[str, str]:
+    if not pipeline.uses("inference"):
+        return "", ""
+    if not settings.model:
+        raise ModelError(
+            "no model was given",
+            why=f"pipeline {pipeline.name} runs inference",
+            hint="--model FOLDER with a handler.py or a Hugging Face model",
+        )
+    folder = Path(settings.model).absolute()
+    return str(folder), check_model(folder)
+
+
+def _writable(output_root: str, batch: str) -> Storage:
+    storage = open_storage(output_root)
+    probe = f"{batch}/.probe/{batch}"
+    try:
+        storage.write(probe, b"")
+        storage.delete(f"{batch}/.probe/")
+    except StorageError as error:
+        raise UsageError(
+            f"--output_root {output_root} cannot be written",
+            why=error.why or str(error),
+            hint="give a folder that you may write to",
+        ) from error
+    return storage
+
+
+def _source(settings: Settings, request: SubmitRequest) -> str:
+    """Where the items come from, for the record: without what a URL may hold of secrets."""
+    if settings.catalog:
+        return _without_userinfo(settings.catalog)
+    return f"{_without_userinfo(settings.stac_api_url)} {','.join(request.collections)}".strip()
+
+
+def _without_userinfo(location: str) -> str:
+    parts = urlsplit(location)
+    if not parts.netloc:
+        return location
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+
+
+def _select(request: SubmitRequest, pipeline: Pipeline, on_progress: OnProgress) -> Selection:
+    settings = request.settings
+    needs = Needs(
+        assets=pipeline.assets,
+        properties=frozenset(pipeline.properties),
+        aligned=pipeline.aligned,
+    )
+    source = open_source(
+        settings.catalog or None, settings.stac_api_url or None, request.collections
+    )
+    selection = select_items(
+        source, request.item_list, needs, limit=request.limit_items, on_progress=on_progress
+    )
+    if selection.bad and not request.skip_bad:
+        raise BadInput(
+            f"{len(selection.bad):,} items cannot be used; nothing was dispatched",
+            problems=selection.problems,
+            hint="mend them, or go on without them: --skip-bad",
+        )
+    if not selection.items:
+        raise BadInput(
+            "no item is left to work on",
+            problems=selection.problems,
+            hint="check the item list against the catalog",
+        )
+    return selection
+
+
+def _step_plan(step: Step, record: BatchRecord, *, first: bool) -> StepPlan:
+    left, packs, largest = record.items, 0, 0
+    room = record.stop_threshold
+    while left:
+        share = pack_size(left, lanes=record.slots, largest=step.pack.size)
+        size = min(left, room, share if first else step.pack.size)
+        left, packs, largest = left - size, packs + 1, max(largest, size)
+    return StepPlan(step.name, step.job, packs, largest)
+
+
+def _warnings(record: BatchRecord) -> list[str]:
+    """What will run, but not as well as it could."""
+    pack = min(record.pipeline.steps[0].pack.size, math.ceil(record.items / (2 * record.slots)))
+    fits = record.slots * pack
+    if record.stop_threshold >= min(fits, record.items):
+        return []
+    return [
+        f"the stop threshold {record.stop_threshold} is below {record.slots} lanes x {pack} items:"
+        " lanes will wait"
+    ]

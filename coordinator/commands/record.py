@@ -1,0 +1,70 @@
+"""What a batch was asked to be: kept in its ledger, in its outputs and in its log tree."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from coordinator import __version__
+from coordinator.domain.paths import LogTree
+from coordinator.engine import Batch, Thresholds
+from coordinator.ledger import Ledger
+from coordinator.pipelines import Pipeline
+
+
+class Skipped(BaseModel):
+    """An item that was left out on request, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    reason: str
+
+
+class BatchRecord(BaseModel):
+    """`batch.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    format: Literal[1] = 1
+    batch: str
+    pipeline: Pipeline
+    steps: tuple[str, ...]
+    model: str = ""
+    source: str
+    output_root: str
+    cluster: str
+    slots: int
+    stop_threshold: int
+    resume_threshold: int
+    wait_seconds: float
+    items: int
+    items_sha256: str  # of the ids, one a line
+    skipped: tuple[Skipped, ...] = ()
+    created_at: float
+    version: str = Field(default=__version__)
+
+    def batch_of(self, logs: LogTree) -> Batch:
+        """The batch as the engine takes it."""
+        thresholds = Thresholds(self.stop_threshold, self.resume_threshold)
+        return Batch(self.batch, self.pipeline, self.model, thresholds, logs, self.wait_seconds)
+
+    def to_bytes(self) -> bytes:
+        return self.model_dump_json(indent=1).encode() + b"\n"
+
+
+def record_of(ledger: Ledger) -> BatchRecord:
+    return BatchRecord.model_validate(ledger.record())
+
+
+def digest_of(ids: Iterable[str]) -> str:
+    """sha256 of the ids, one a line."""
+    digest = hashlib.sha256()
+    for item_id in ids:
+        digest.update(item_id.encode() + b"\n")
+    return digest.hexdigest()
+
+
+def as_document(record: BatchRecord) -> dict[str, Any]:
+    return record.model_dump(mode="json")

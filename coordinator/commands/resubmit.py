@@ -1,0 +1,77 @@
+"""`resubmit`: failed items get another round in the same batch."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from coordinator.bootstrap import batch_folder
+from coordinator.clock import Clock
+from coordinator.commands.driving import Driven, Watch, drive
+from coordinator.commands.record import record_of
+from coordinator.domain.states import FailureKind, ItemState
+from coordinator.errors import BadInput, Problem
+from coordinator.ledger import ItemRow, Ledger
+from coordinator.settings import Settings, nearest
+
+
+@dataclass(frozen=True)
+class ResubmitPlan:
+    """Which items will run again."""
+
+    batch: str
+    items: tuple[ItemRow, ...]
+    steps: tuple[str, ...]
+
+
+def plan_resubmit(
+    settings: Settings,
+    batch: str,
+    clock: Clock,
+    *,
+    kinds: Collection[FailureKind] = (),
+    items: Collection[str] = (),
+) -> ResubmitPlan:
+    """Failed and stopped items; of these kinds and ids only, where some are given.
+
+    Raises:
+        BadInput: an id that is not a failed item of the batch.
+    """
+    ledger = Ledger.open(batch_folder(settings, batch), clock, read_only=True)
+    try:
+        failed = ledger.items(ItemState.FAILED, ItemState.STOPPED)
+        _refuse_unknown(batch, items, ledger.item_ids(), {item.id for item in failed})
+        chosen = tuple(
+            item
+            for item in failed
+            if (not kinds or item.kind in kinds) and (not items or item.id in items)
+        )
+        return ResubmitPlan(batch, chosen, record_of(ledger).steps)
+    finally:
+        ledger.close()
+
+
+def resubmit(plan: ResubmitPlan, settings: Settings, clock: Clock, watch: Watch) -> Driven:
+    """Reopen the planned items and drive the batch to its end."""
+    ledger = Ledger.open(batch_folder(settings, plan.batch), clock)
+    try:
+        ledger.reopen(plan.items)
+    finally:
+        ledger.close()
+    return drive(settings, plan.batch, clock, watch)
+
+
+def _refuse_unknown(
+    batch: str, asked: Collection[str], known: list[str], failed: Collection[str]
+) -> None:
+    problems = [
+        Problem(item, "did not fail")
+        if item in known
+        else Problem(item, "is not in the batch", nearest(item, known))
+        for item in asked
+        if item not in failed
+    ]
+    if problems:
+        raise BadInput(
+            f"{len(problems)} items cannot be resubmitted in {batch}",
+            problems=problems,
+            hint=f"coordinator status {batch} --failed lists those that can",
+        )

@@ -1,0 +1,127 @@
+"""`submit`: begin a batch, or go on with one."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from coordinator.bootstrap import batch_folder, log_tree
+from coordinator.clock import Clock
+from coordinator.commands.driving import Driven, Watch, drive
+from coordinator.commands.planning import Plan, SubmitRequest
+from coordinator.commands.record import BatchRecord, as_document, digest_of, record_of
+from coordinator.domain.items import WorkItem
+from coordinator.domain.paths import BatchKeys
+from coordinator.engine import sort_key
+from coordinator.errors import BatchExists, ObjectMissing, Problem, UsageError
+from coordinator.ledger import Ledger
+from coordinator.pipelines import read_pipeline
+from coordinator.settings import Settings
+from coordinator.storage import Storage, open_storage
+
+
+def begin(plan: Plan, settings: Settings, clock: Clock) -> None:
+    """Write down what was asked for; nothing is dispatched yet.
+
+    Raises:
+        BatchExists: the name was used before.
+    """
+    record = plan.record
+    folder = batch_folder(settings, record.batch)
+    storage = open_storage(record.output_root)
+    refuse_known_name(folder, storage, record.batch)
+    storage.write(BatchKeys(record.batch).record, record.to_bytes())
+    logs = log_tree(settings, record.batch).folder
+    logs.mkdir(parents=True, exist_ok=True)
+    (logs / "batch.json").write_bytes(record.to_bytes())
+    (logs / "items.txt").write_text("".join(f"{item.id}\n" for item in plan.selection.items))
+    keyed = _with_sort_keys(plan.selection.items, record)
+    Ledger.create(folder, clock, as_document(record), keyed).close()
+
+
+def refuse_known_name(folder: Path, storage: Storage, batch: str) -> None:
+    """Refuse a name that has a ledger here or outputs there."""
+    if (folder / "ledger.db").exists():
+        raise BatchExists(
+            f"batch {batch} was submitted before",
+            why=f"its ledger is {folder / 'ledger.db'}",
+            hint=f"go on with it: --batch_name {batch} --resume; or choose another --batch_name",
+        )
+    try:
+        storage.read(BatchKeys(batch).record)
+    except ObjectMissing:
+        return
+    raise BatchExists(
+        f"{storage.uri} holds outputs of a batch {batch} already",
+        why="its ledger is not on this machine, so it was submitted from elsewhere or removed",
+        hint="choose another --batch_name or --output_root",
+    )
+
+
+def submit(plan: Plan, settings: Settings, clock: Clock, watch: Watch) -> Driven:
+    """Begin the planned batch and drive it to its end."""
+    begin(plan, settings, clock)
+    return drive(settings, plan.record.batch, clock, watch)
+
+
+def resume(request: SubmitRequest, given: set[str], clock: Clock, watch: Watch) -> Driven:
+    """Go on with a batch. `given`: the flags that were set, which must not contradict the batch.
+
+    Thresholds, slots and the wait may change; what the batch works on may not.
+    """
+    name = request.batch_name
+    if not name:
+        raise UsageError("--resume needs to know which batch", hint="--batch_name NAME --resume")
+    ledger = Ledger.open(batch_folder(request.settings, name), clock)
+    try:
+        record = record_of(ledger)
+        _refuse_contradictions(record, ledger, request, given)
+        changed = _retuned(record, request.settings, given)
+        if changed != record:
+            changed.batch_of(log_tree(request.settings, name))  # thresholds are checked there
+            ledger.set_record(as_document(changed))
+    finally:
+        ledger.close()
+    return drive(request.settings, name, clock, watch)
+
+
+def _retuned(record: BatchRecord, settings: Settings, given: set[str]) -> BatchRecord:
+    tunable = ("stop_threshold", "resume_threshold", "wait_seconds", "slots")
+    return record.model_copy(update={n: getattr(settings, n) for n in tunable if n in given})
+
+
+def _refuse_contradictions(
+    record: BatchRecord, ledger: Ledger, request: SubmitRequest, given: set[str]
+) -> None:
+    settings, problems = request.settings, []
+    if "pipeline" in given and settings.pipeline:
+        if read_pipeline(settings.pipeline) != record.pipeline:
+            problems.append(Problem("--pipeline", f"{settings.pipeline} differs from the batch's"))
+    if "model" in given and str(Path(settings.model).absolute()) != record.model:
+        problems.append(Problem("--model", f"the batch runs with {record.model}"))
+    if "output_root" in given and open_storage(settings.output_root).uri != record.output_root:
+        problems.append(Problem("--output_root", f"the batch writes to {record.output_root}"))
+    if "cluster" in given and settings.cluster != record.cluster:
+        problems.append(Problem("--cluster", f"the batch runs on {record.cluster}"))
+    if request.item_list and not _lists_the_same(request.item_list, ledger, record):
+        problems.append(Problem("--item_list", f"{request.item_list} names other items"))
+    if problems:
+        raise UsageError(
+            f"batch {record.batch} was submitted with other inputs",
+            problems=problems,
+            hint=f"leave them out: --batch_name {record.batch} --resume; or choose a new name",
+        )
+
+
+def _lists_the_same(item_list: Path, ledger: Ledger, record: BatchRecord) -> bool:
+    """Whether the list names the batch's items and no others, those left out aside."""
+    from coordinator.catalog import read_item_list
+
+    left_out = {skipped.id for skipped in record.skipped}
+    named = [item_id for item_id in read_item_list(item_list).ids if item_id not in left_out]
+    return digest_of(named[: record.items]) == digest_of(ledger.item_ids())
+
+
+def _with_sort_keys(
+    items: Iterable[WorkItem], record: BatchRecord
+) -> Iterable[tuple[WorkItem, str]]:
+    first = record.pipeline.steps[0]
+    return ((item, sort_key(item, first)) for item in items)

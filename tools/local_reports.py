@@ -1,0 +1,8 @@
+"""`coordinator report` as a script; --help lists the flags."""
+
+import sys
+
+from coordinator.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["report", *sys.argv[1:]]))

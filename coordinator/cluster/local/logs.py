@@ -1,0 +1,68 @@
+"""Bringing a job's streams home: whole files, of bounded size."""
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+LARGEST = 10 * 2**20  # bytes of one stream that are kept: as much of its head as of its tail
+_CHUNK = 2**20
+
+
+def copy_stream(source: Path, target: Path, largest: int = LARGEST) -> None:
+    """Copy a stream, with one line in place of its middle if it is longer than `largest` bytes."""
+    with _open_regular(source) as stream, _aside(target) as out:
+        _copy(stream, out, largest)
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    with _aside(target) as out:
+        out.write(data)
+
+
+@contextmanager
+def _aside(target: Path) -> Iterator[BinaryIO]:
+    """A file to be filled, put in place of `target` when it is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, aside = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            yield out
+        os.chmod(aside, 0o644)
+        os.replace(aside, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(aside)
+        raise
+
+
+def _open_regular(source: Path) -> BinaryIO:
+    """The file; an empty one where there is none, or something else than a file in its place."""
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return open(os.devnull, "rb")
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    return open(os.devnull, "rb")
+
+
+def _copy(stream: BinaryIO, out: BinaryIO, largest: int) -> None:
+    size, half = os.fstat(stream.fileno()).st_size, largest // 2
+    if size <= largest:
+        _copy_bytes(stream, out, largest)
+        return
+    _copy_bytes(stream, out, half)
+    out.write(b"\n[%d bytes left out]\n" % (size - 2 * half))
+    stream.seek(size - half)
+    _copy_bytes(stream, out, half)
+
+
+def _copy_bytes(stream: BinaryIO, out: BinaryIO, count: int) -> None:
+    while count and (chunk := stream.read(min(count, _CHUNK))):
+        out.write(chunk)
+        count -= len(chunk)

@@ -1,18 +1,30 @@
 """Both images, built by a real engine without a network, and run."""
 
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 import coordinator
+from coordinator.domain.handoff import Handoff, HandoffItem, InputRef, parse_outcome
+from coordinator.domain.paths import BatchKeys
 from tests.docker_engine import Engine
 from tests.support import REPOSITORY
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.timeout(900)]
 
 A_GIGABYTE = 10**9
+
+HANDLER = """
+class Handler:
+    def load(self, model_dir, device):
+        pass
+
+    def translate(self, sentences, source_language, target_language):
+        return [sentence.upper() for sentence in sentences]
+"""
 
 
 def test_coordinator_image_says_its_version(docker_engine: Engine, coordinator_image: str) -> None:
@@ -32,6 +44,30 @@ def test_worker_image_has_what_a_worker_imports(docker_engine: Engine, worker_im
     asked = "import torch, transformers, safetensors, coordinator.workers; print(torch.__version__)"
     said = docker_engine.run(worker_image, "-c", asked, options=("--entrypoint", "python"))
     assert said.stdout.partition("+")[0].strip() == _pinned("torch")
+
+
+def test_worker_image_works_off_a_dispatch(
+    docker_engine: Engine, worker_image: str, tmp_path: Path
+) -> None:
+    keys = BatchKeys("smoke")
+    handoff = _small_dispatch(tmp_path, keys)
+    mounted = ("--volume", f"{tmp_path}:/work", "--user", f"{os.getuid()}:{os.getgid()}")
+    docker_engine.run(worker_image, "/work/out", keys.handoff(handoff.dispatch), options=mounted)
+
+    attempt = keys.attempt("greeting", "translate", 1)
+    outcome = parse_outcome((tmp_path / "out" / attempt.outcome).read_bytes())
+    assert outcome is not None
+    assert outcome.status == "succeeded"
+    translated = (tmp_path / "out" / attempt.file("translations.jsonl")).read_text()
+    said = [json.loads(line)["translation"] for line in translated.splitlines()]
+    assert said == ["GOOD MORNING", "GOOD NIGHT"]
+
+
+def test_worker_image_says_what_it_needs(docker_engine: Engine, worker_image: str) -> None:
+    said = docker_engine.run(worker_image, check=False)
+    assert said.returncode != 0
+    assert "usage:" in said.stderr
+    assert "Traceback" not in said.stderr
 
 
 def test_neither_image_runs_as_root(
@@ -60,6 +96,33 @@ def test_images_hold_nothing_that_installed_them(
     for image in (coordinator_image, worker_image):
         said = docker_engine.run(image, "-c", asked, options=("--entrypoint", "sh"))
         assert said.stdout == "", image
+
+
+def _small_dispatch(root: Path, keys: BatchKeys) -> Handoff:
+    """A model, an item's text and a handoff below `root`, as `/work` of a container sees them."""
+    (root / "model").mkdir()
+    (root / "model" / "handler.py").write_text(HANDLER)
+    (root / "source.txt").write_text("good morning\ngood night\n")
+    item = HandoffItem(
+        item="greeting",
+        attempt=1,
+        properties={"mt:source_language": "eng", "mt:target_language": "eng"},
+        inputs={"source": InputRef(href="/work/source.txt")},
+    )
+    handoff = Handoff(
+        batch="smoke",
+        dispatch="d1",
+        step="translate",
+        job="inference",
+        output_root="/work/out",
+        model="/work/model",
+        outputs=("translations.jsonl",),
+        items=(item,),
+    )
+    file = root / "out" / keys.handoff(handoff.dispatch)
+    file.parent.mkdir(parents=True)
+    file.write_text(handoff.model_dump_json())
+    return handoff
 
 
 def _pinned(package: str) -> str:

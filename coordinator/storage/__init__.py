@@ -5,8 +5,9 @@ from urllib.parse import unquote, urlsplit
 
 from coordinator.errors import UsageError
 from coordinator.storage.base import Storage
+from coordinator.storage.locations import is_remote, open_location
 
-__all__ = ["Storage", "open_storage"]
+__all__ = ["Storage", "is_remote", "open_location", "open_storage"]
 
 
 def open_storage(uri: str) -> Storage:

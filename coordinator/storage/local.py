@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from coordinator.errors import ObjectMissing, StorageError
+from coordinator.storage.keys import checked_key
 
 
 class LocalStorage:
@@ -23,10 +24,7 @@ class LocalStorage:
 
     def path(self, key: str) -> Path:
         """Where `key` lies. Raises StorageError for a key that would leave the folder."""
-        parts = key.split("/")
-        if key.startswith("/") or "\0" in key or any(part in ("", ".", "..") for part in parts):
-            raise StorageError(f"{key!r} is not a key", hint="this is a defect; please report it")
-        return self.root.joinpath(*parts)
+        return self.root.joinpath(*checked_key(key).split("/"))
 
     def read(self, key: str) -> bytes:
         with self.open(key) as stream:

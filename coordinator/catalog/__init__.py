@@ -1,0 +1,20 @@
+"""Items: read from a catalog, an API or a folder of text, and checked before anything runs."""
+
+from coordinator.catalog.base import BadItem, ItemSource, Progress, RawItem
+from coordinator.catalog.lists import ItemList, read_item_list
+from coordinator.catalog.needs import Needs
+from coordinator.catalog.select import Selection, select_items
+from coordinator.catalog.sources import open_source
+
+__all__ = [
+    "BadItem",
+    "ItemList",
+    "ItemSource",
+    "Needs",
+    "Progress",
+    "RawItem",
+    "Selection",
+    "open_source",
+    "read_item_list",
+    "select_items",
+]

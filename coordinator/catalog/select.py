@@ -1,0 +1,205 @@
+"""From a source and an item list to the items of a batch, checked before anything runs."""
+
+import difflib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from coordinator.catalog.assets import Facts, examine
+from coordinator.catalog.base import BadItem, ItemSource, Progress, RawItem, bad_item, shown_id
+from coordinator.catalog.items import SENTENCES, Fault, lacks, work_item
+from coordinator.catalog.lists import ItemList, read_item_list
+from coordinator.catalog.needs import Needs
+from coordinator.domain.items import WorkItem
+from coordinator.domain.names import item_id_problem
+from coordinator.errors import BadInput, Problem
+from coordinator.storage.hrefs import shown
+
+MOST_GUESSES = 10  # ids for which a similar one is looked up: that takes a while
+MOST_KNOWN = 20_000  # ids among which it is looked up
+PROGRESS_EVERY = 500
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The items of a batch, and all that was wrong with the others.
+
+    Attributes:
+        items: the good ones, in the order of the list, else of the source.
+        listed: how many distinct ids the item list names, good or bad; None without a list.
+        repeated: how many lines of the list named an id again.
+        bad: the others, one entry an item; items and bad together are all that was asked for.
+        problems: every problem of every bad item; empty only if `bad` is.
+    """
+
+    items: tuple[WorkItem, ...]
+    listed: int | None = None
+    repeated: int = 0
+    bad: tuple[BadItem, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def select_items(
+    source: ItemSource,
+    item_list: Path | None,
+    needs: Needs,
+    *,
+    limit: int | None = None,
+    on_progress: Progress | None = None,
+) -> Selection:
+    """The items to run: those of the list, or all of the source; the first `limit` of them.
+
+    Raises:
+        BadInput: the list or the source cannot be used at all; `problems` says all that is known.
+        SourceUnreachable: the source, or a server with files of the items, does not answer.
+    """
+    listed = read_item_list(item_list) if item_list else None
+    chosen = _Chosen(on_progress)
+    if listed is None or item_list is None:
+        chosen.take(source.items(), limit)
+        _refuse_nothing(chosen)
+    else:
+        _take_listed(chosen, source, listed, item_list, limit)
+    _check_files(chosen, needs, on_progress)
+    return Selection(
+        items=tuple(chosen.items.values()),
+        listed=len(listed.ids) + len(listed.bad) if listed else None,
+        repeated=listed.repeated if listed else 0,
+        bad=tuple(bad_item(item_id, found) for item_id, found in chosen.bad.items()),
+        problems=tuple(problem for found in chosen.bad.values() for problem in found),
+    )
+
+
+@dataclass
+class _Chosen:
+    """What has been taken from the source so far. An id is in `items` or in `bad`, not in both."""
+
+    on_progress: Progress | None = None
+    items: dict[str, WorkItem] = field(default_factory=dict)
+    bad: dict[str, list[Problem]] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)  # id -> where it was found first
+
+    def take(self, raws: Iterable[RawItem], limit: int | None = None) -> None:
+        """Raises BadInput with all problems found so far, where the source cannot be read on."""
+        try:
+            for count, raw in enumerate(islice(raws, limit), start=1):
+                self._take_one(raw)
+                if self.on_progress and count % PROGRESS_EVERY == 0:
+                    self.on_progress("reading items", count, limit)
+        except BadInput as error:
+            found = [problem for problems in self.bad.values() for problem in problems]
+            error.problems += tuple(found)
+            raise
+
+    def reject(self, item_id: str, problems: Sequence[Problem]) -> None:
+        self.items.pop(item_id, None)
+        self.bad.setdefault(item_id, []).extend(problems)
+
+    def _take_one(self, raw: RawItem) -> None:
+        item_id = self._key(raw)
+        if item_id in self.places:
+            reason = f"two items have this id: {self.places[item_id]} and {raw.where}"
+            self.reject(item_id, [Problem(item_id, reason, "give each its own id", "id")])
+            return
+        self.places[item_id] = raw.where
+        try:
+            self.items[item_id] = work_item(raw)
+        except BadInput as error:
+            self.reject(item_id, error.problems)
+
+    def _key(self, raw: RawItem) -> str:
+        """The item's id; where that is none, something to print in its place."""
+        if item_id_problem(raw.id) is None:
+            return str(raw.id)
+        if isinstance(raw.id, str) and raw.id:
+            return shown_id(raw.id)
+        # A file that cannot be read is mostly named like its item.
+        named = raw.name not in self.places and item_id_problem(raw.name) is None
+        return raw.name if named else raw.where
+
+
+def _refuse_nothing(chosen: _Chosen) -> None:
+    if not chosen.items and not chosen.bad:
+        raise BadInput(
+            "the source has no items",
+            why="it was read to its end and none was found",
+            hint="check --catalog, --stac_api_url and --benchmark_sources",
+        )
+
+
+def _take_listed(
+    chosen: _Chosen, source: ItemSource, listed: ItemList, path: Path, limit: int | None
+) -> None:
+    ids = listed.ids[:limit]
+    if ids:
+        chosen.take(source.by_ids(ids))
+    unreadable = _set_aside_unlisted(chosen, frozenset(ids))
+    missing = [i for i in ids if i not in chosen.items and i not in chosen.bad]
+    guesses = _guesses(missing, source.known_ids())
+    for item_id in missing:
+        where = f"{shown(str(path))}:{listed.lines[item_id]}"
+        reason = f"no item {item_id} in the catalog{unreadable}"
+        chosen.reject(item_id, [Problem(where, reason, guesses.get(item_id, ""), "id")])
+    for bad in listed.bad:
+        chosen.reject(bad.id, [bad.problem])
+    chosen.items = {i: chosen.items[i] for i in ids if i in chosen.items}
+
+
+def _set_aside_unlisted(chosen: _Chosen, ids: frozenset[str]) -> str:
+    """Forgets unreadable items that the list does not name; what to say of them, if any."""
+    strangers = [name for name in chosen.bad if name not in ids]
+    if not strangers:
+        return ""
+    first = chosen.bad[strangers[0]][0].where
+    for name in strangers:
+        del chosen.bad[name]
+    return f"; of its items {len(strangers)} cannot be read, {first} first"
+
+
+def _guesses(missing: Sequence[str], known: Collection[str]) -> Mapping[str, str]:
+    """What to try instead of the first few missing ids, where the source knows similar ones."""
+    if len(known) > MOST_KNOWN:
+        return {}
+    candidates = sorted(known)
+    similar = (
+        (item_id, difflib.get_close_matches(item_id, candidates, n=1))
+        for item_id in missing[:MOST_GUESSES]
+    )
+    return {item_id: f"did you mean {found[0]}?" for item_id, found in similar if found}
+
+
+def _check_files(chosen: _Chosen, needs: Needs, on_progress: Progress | None) -> None:
+    facts = examine(chosen.items.values(), needs, on_progress)
+    for item in list(chosen.items.values()):
+        faults = [*lacks(item, needs), *_file_faults(item, needs, facts)]
+        if faults:
+            problems = [Problem(item.id, reason, field=name) for name, reason in faults]
+            chosen.reject(item.id, problems)
+
+
+def _file_faults(item: WorkItem, needs: Needs, facts: Mapping[str, Facts]) -> Iterator[Fault]:
+    counts: dict[str, int] = {}
+    for name in sorted(needs.all_assets & item.assets.keys()):
+        found = facts[item.assets[name]]
+        if found.fault:
+            location = shown(item.assets[name])
+            told = found.fault if location in found.fault else f"{location}: {found.fault}"
+            yield f"assets.{name}", told
+        elif found.lines is not None:
+            counts[name] = found.lines
+    yield from _misaligned(item, needs, counts)
+
+
+def _misaligned(item: WorkItem, needs: Needs, counts: Mapping[str, int]) -> Iterator[Fault]:
+    """Pairs of texts of different lengths, and texts of another length than the item says."""
+    for one, other in needs.aligned:
+        if one in counts and other in counts and counts[one] != counts[other]:
+            told = f"{counts[one]} lines, but {other} has {counts[other]}; they must be aligned"
+            yield f"assets.{one}", told
+    said = item.properties.get(SENTENCES)
+    if said is None:
+        return
+    for name, count in counts.items():
+        if count != said:
+            yield f"assets.{name}", f"{count} lines, but {SENTENCES} says {said}"

@@ -1,0 +1,272 @@
+"""Objects in an S3 bucket, below a prefix."""
+
+import functools
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import urlsplit
+
+import boto3
+import stamina
+from boto3.exceptions import Boto3Error
+from botocore import exceptions as aws
+from botocore.config import Config
+
+from coordinator.errors import (
+    CredentialsError,
+    ObjectMissing,
+    StorageError,
+    StorageUnavailable,
+    UsageError,
+)
+from coordinator.storage.hrefs import split_s3
+from coordinator.storage.keys import checked_key
+from coordinator.storage.streams import guarded
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
+
+CONNECT_SECONDS = 10
+READ_SECONDS = 60
+CONNECTIONS = 32
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+_MISSING = frozenset({"NoSuchKey", "NotFound", "404"})
+_CREDENTIALS = frozenset(
+    {
+        "AccessDenied", "ExpiredToken", "ExpiredTokenException", "Forbidden", "InvalidAccessKeyId",
+        "InvalidToken", "RequestExpired", "RequestTimeTooSkewed", "SignatureDoesNotMatch",
+        "TokenRefreshRequired", "Unauthorized", "401", "403",
+    }
+)  # fmt: skip
+_BUSY = frozenset(
+    {
+        "InternalError", "RequestLimitExceeded", "RequestTimeout", "RequestTimeoutException",
+        "ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests",
+        "429", "500", "502", "503", "504",
+    }
+)  # fmt: skip
+_NO_KEYS = (
+    aws.NoCredentialsError,
+    aws.PartialCredentialsError,
+    aws.CredentialRetrievalError,
+    aws.TokenRetrievalError,
+    aws.SSOError,
+)
+
+# botocore itself tries once: one place decides how often, and says so.
+_again = stamina.retry(on=StorageUnavailable, attempts=5, wait_initial=0.3, wait_max=8, timeout=120)
+
+
+class S3Storage:
+    """A bucket, or what is below a prefix of one. Safe for many threads.
+
+    Endpoint, region and keys come from the standard AWS environment and files. Every method raises
+    CredentialsError where keys are missing, expired or refused.
+    """
+
+    def __init__(self, client: "S3Client", bucket: str, prefix: str = "") -> None:
+        """`prefix`: without slashes at its ends."""
+        self._client, self._bucket = client, bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    @classmethod
+    def from_uri(cls, uri: str) -> "S3Storage":
+        """The store at `s3://bucket/prefix`.
+
+        Raises:
+            UsageError: the address cannot be meant.
+        """
+        bucket, prefix = split_s3(uri)
+        if not _BUCKET.fullmatch(bucket):
+            raise UsageError(
+                f"{uri!r} cannot be an S3 address",
+                why=f"{bucket!r} is no bucket name",
+                hint="give s3://bucket/prefix",
+            )
+        if prefix.strip("/"):
+            checked_key(prefix.strip("/"))
+        with _translated(uri):
+            return cls(_client(_aws_settings()), bucket, prefix.strip("/"))
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    @_again
+    def read(self, key: str) -> bytes:
+        with self._open(key) as stream:
+            return stream.read()
+
+    @_again
+    def open(self, key: str) -> BinaryIO:
+        return self._open(key)
+
+    def _open(self, key: str) -> BinaryIO:
+        with self._asking(key):
+            body = self._client.get_object(Bucket=self._bucket, Key=self._key(key))["Body"]
+        return guarded(body.read, body.close, functools.partial(self._asking, key))
+
+    @_again
+    def write(self, key: str, data: bytes) -> None:
+        with self._asking(key):
+            self._client.put_object(Bucket=self._bucket, Key=self._key(key), Body=data)
+
+    @_again
+    def upload(self, path: Path, key: str) -> None:
+        """In parts and several at a time where the file is large."""
+        try:
+            stream = path.open("rb")
+        except FileNotFoundError as error:
+            raise ObjectMissing(f"{path} is not there") from error
+        with stream, self._asking(key):
+            self._client.upload_fileobj(stream, self._bucket, self._key(key))
+
+    @_again
+    def copy(self, source: str, target: str) -> None:
+        origin = {"Bucket": self._bucket, "Key": self._key(source)}
+        with self._asking(source):
+            self._client.copy(origin, self._bucket, self._key(target))  # type: ignore[arg-type]
+
+    @_again
+    def size(self, key: str) -> int | None:
+        try:
+            with self._asking(key):
+                found = self._client.head_object(Bucket=self._bucket, Key=self._key(key))
+                return found["ContentLength"]
+        except ObjectMissing:
+            return None
+
+    def list(self, prefix: str) -> Iterator[str]:
+        for page in self._pages(prefix):
+            yield from page
+
+    def delete(self, prefix: str) -> int:
+        count = 0
+        for page in self._pages(prefix):
+            self._delete(page)
+            count += len(page)
+        return count
+
+    def _pages(self, prefix: str) -> Iterator[Sequence[str]]:
+        after = ""
+        while page := self._page(prefix, after):
+            yield page
+            after = page[-1]
+
+    @_again
+    def _page(self, prefix: str, after: str) -> Sequence[str]:
+        """Up to 1,000 keys that come after `after`: as many as one request may also delete."""
+        with self._asking(prefix):
+            found = self._client.list_objects_v2(
+                Bucket=self._bucket,
+                Prefix=self._prefix + prefix,
+                StartAfter=self._prefix + after if after else "",
+            )
+        return [entry["Key"][len(self._prefix) :] for entry in found.get("Contents", [])]
+
+    @_again
+    def _delete(self, keys: Sequence[str]) -> None:
+        objects: Sequence[ObjectIdentifierTypeDef] = [{"Key": self._prefix + key} for key in keys]
+        with self._asking(keys[0]):
+            done = self._client.delete_objects(
+                Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True}
+            )
+        for fault in done.get("Errors", []):
+            raise _of_code(fault.get("Code", ""), fault.get("Key", ""), fault.get("Message", ""))
+
+    def _key(self, key: str) -> str:
+        return self._prefix + checked_key(key)
+
+    def _asking(self, key: str) -> AbstractContextManager[None]:
+        return _translated(f"s3://{self._bucket}/{self._prefix}{key}")
+
+
+def open_bucket(bucket: str) -> S3Storage:
+    """A whole bucket, to read from."""
+    return S3Storage.from_uri(f"s3://{bucket}")
+
+
+def _aws_settings() -> tuple[tuple[str, str], ...]:
+    """What a client was made from: another endpoint or key in the environment needs another one."""
+    return tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_")))
+
+
+@functools.lru_cache(maxsize=4)
+def _client(settings: tuple[tuple[str, str], ...]) -> "S3Client":
+    """Made once for the same settings: making one reads files, and takes a tenth of a second."""
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        max_pool_connections=CONNECTIONS,
+        retries={"total_max_attempts": 1},
+    )
+    client = _new_client(config)
+    if _is_of_amazon(client.meta.endpoint_url):
+        return client
+    # Other servers seldom answer to bucket names as host names, nor know the newest checksums.
+    plain = Config(
+        s3={"addressing_style": "path"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return _new_client(config.merge(plain))
+
+
+def _new_client(config: Config) -> "S3Client":
+    client: S3Client = boto3.session.Session().client("s3", config=config)
+    return client
+
+
+def _is_of_amazon(endpoint: str) -> bool:
+    host = urlsplit(endpoint).hostname or ""
+    return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
+    try:
+        yield
+    except aws.ClientError as error:
+        told = error.response.get("Error", {})
+        raise _of_code(told.get("Code", ""), name, told.get("Message", "")) from error
+    except _NO_KEYS as error:
+        raise _no_access(name, str(error)) from error
+    except (aws.HTTPClientError, aws.ConnectionError, aws.ResponseStreamingError) as error:
+        raise _busy(name, str(error)) from error
+    except (aws.BotoCoreError, Boto3Error) as error:
+        raise StorageError(
+            f"{name} cannot be read or written", why=str(error), hint="check the AWS settings"
+        ) from error
+
+
+def _of_code(code: str, name: str, message: str) -> StorageError | CredentialsError:
+    """The error that S3's own `code` means."""
+    why = f"{message} ({code})" if message else code
+    if code in _MISSING:
+        return ObjectMissing(f"{name} is not there", why=why)
+    if code in _CREDENTIALS:
+        return _no_access(name, why)
+    if code in _BUSY:
+        return _busy(name, why)
+    hint = "make the bucket, or check its name" if code == "NoSuchBucket" else ""
+    return StorageError(f"{name} cannot be read or written", why=why, hint=hint)
+
+
+def _no_access(name: str, why: str) -> CredentialsError:
+    return CredentialsError(
+        f"no access to {name}",
+        why=why,
+        hint="renew the AWS keys (and check the clock of this machine), then try again",
+    )
+
+
+def _busy(name: str, why: str) -> StorageUnavailable:
+    return StorageUnavailable(
+        f"{name} does not answer", why=why, hint="check the network and the store, then try again"
+    )

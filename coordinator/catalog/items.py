@@ -142,11 +142,11 @@ def _is_version(value: object) -> bool:
     return isinstance(value, str) and _VERSION.fullmatch(value) is not None
 
 
-def _is_language(value: object) -> bool:
+def is_language(value: object) -> bool:
     return _is_short(value, _LANGUAGE)
 
 
-def _is_split(value: object) -> bool:
+def is_split(value: object) -> bool:
     return _is_short(value, _SPLIT)
 
 
@@ -174,8 +174,8 @@ _ITEM_RULES: tuple[_Rule, ...] = (
     ("assets", _is_object_or_null, "it must be an object"),
 )
 _PROPERTY_RULES: tuple[_Rule, ...] = (
-    (SOURCE_LANGUAGE, _is_language, _A_LANGUAGE),
-    (TARGET_LANGUAGE, _is_language, _A_LANGUAGE),
-    (SPLIT, _is_split, "it must be a short name such as dev or devtest"),
+    (SOURCE_LANGUAGE, is_language, _A_LANGUAGE),
+    (TARGET_LANGUAGE, is_language, _A_LANGUAGE),
+    (SPLIT, is_split, "it must be a short name such as dev or devtest"),
     (SENTENCES, _is_count, "it must be a whole number, 1 or more"),
 )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from coordinator.domain.shown import for_terminal
 from coordinator.errors import Problem
 from coordinator.storage.hrefs import shown
 
@@ -78,7 +79,7 @@ class BadItem:
 
 def shown_id(item_id: object) -> str:
     """An id from outside as it may be printed: one line, no control characters, not too long."""
-    text = item_id if isinstance(item_id, str) and item_id.isprintable() else repr(item_id)
+    text = for_terminal(item_id if isinstance(item_id, str) else repr(item_id))
     return text if len(text) <= LONGEST_ID_SHOWN else f"{text[:LONGEST_ID_SHOWN]}..."
 
 

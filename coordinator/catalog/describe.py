@@ -2,11 +2,12 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from coordinator.catalog.base import ItemSource, RawItem, shown_id
+from coordinator.catalog.base import ItemSource, Progress, RawItem, shown_id
 from coordinator.catalog.items import SOURCE_LANGUAGE, SPLIT, TARGET_LANGUAGE, work_item
 from coordinator.catalog.lists import read_item_list
 from coordinator.domain.items import WorkItem
@@ -15,6 +16,7 @@ from coordinator.errors import BadInput, SourceUnreachable
 from coordinator.storage.locations import open_location
 
 NONE = "(none)"
+PROGRESS_EVERY = 500
 
 
 @dataclass
@@ -37,8 +39,31 @@ class ItemCounts:
     source_languages: Counter[str] = field(default_factory=Counter)
     target_languages: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def groups(self) -> Mapping[str, Mapping[str, int]]:
+        """What is counted by -> value -> items, the values sorted."""
+        by = {
+            "collection": self.collections,
+            "split": self.splits,
+            "source language": self.source_languages,
+            "target language": self.target_languages,
+        }
+        return {name: dict(sorted(counts.items())) for name, counts in by.items()}
 
-def count_items(source: ItemSource, item_list: Path | None = None) -> ItemCounts:
+    def to_json(self) -> dict[str, Any]:
+        groups = {name.replace(" ", "_"): values for name, values in self.groups.items()}
+        return {
+            "total": self.total,
+            "repeated": self.repeated,
+            "unusable": self.unusable,
+            "missing": list(self.missing),
+            **groups,
+        }
+
+
+def count_items(
+    source: ItemSource, item_list: Path | None = None, *, on_progress: Progress | None = None
+) -> ItemCounts:
     """The counts over all items, or over those of the list; files that items name are not read.
 
     Raises:
@@ -46,8 +71,11 @@ def count_items(source: ItemSource, item_list: Path | None = None) -> ItemCounts
     """
     ids = read_item_list(item_list).ids if item_list else None
     counts, met = ItemCounts(), set[str]()
-    for raw in source.items() if ids is None else source.by_ids(ids):
+    raws = source.items() if ids is None else source.by_ids(ids)
+    for number, raw in enumerate(raws, start=1):
         _count(counts, met, raw)
+        if on_progress and number % PROGRESS_EVERY == 0:
+            on_progress("reading items", number, None)
     counts.total = len(met)
     counts.missing = tuple(item_id for item_id in ids or () if item_id not in met)
     return counts
@@ -87,6 +115,22 @@ class ItemView:
 
     item: WorkItem
     assets: Mapping[str, AssetView]
+
+    def rows(self) -> Iterator[tuple[str, object]]:
+        """Name and value of all there is to say."""
+        yield "id", self.item.id
+        yield "collection", self.item.collection or NONE
+        yield from self.item.properties.items()
+        for name, asset in self.assets.items():
+            yield name, asset.href
+            yield f"{name} file", asset.fault or f"{asset.size:,} bytes, sha256 {asset.sha256}"
+            if asset.lines is not None:
+                yield f"{name} lines", asset.lines
+                yield f"{name} begins", asset.first_line
+
+    def to_json(self) -> dict[str, Any]:
+        files = {name: asdict(asset) for name, asset in self.assets.items()}
+        return {**self.item.to_json(), "files": files}
 
 
 def show_item(source: ItemSource, item_id: str) -> ItemView:

@@ -40,20 +40,35 @@ class CollectionSummary:
     Attributes:
         catalog: the collection's file, as `--catalog` takes it.
         items: how many directions there are.
-        languages: sorted.
-        sentences: lines of each text; `items * sentences` sentence pairs in all.
+        languages: how many there are.
+        sentences: lines of each text.
         skipped: name of a file that was left out -> why.
     """
 
     catalog: Path
     items: int
-    languages: tuple[str, ...]
+    languages: int
     sentences: int
     skipped: Mapping[str, str]
 
     @property
     def sentence_pairs(self) -> int:
         return self.items * self.sentences
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """A line for each skipped file."""
+        return tuple(f"{name}: {reason}" for name, reason in self.skipped.items())
+
+    def to_json(self) -> Json:
+        return {
+            "catalog": str(self.catalog),
+            "items": self.items,
+            "languages": self.languages,
+            "sentences": self.sentences,
+            "sentence_pairs": self.sentence_pairs,
+            "skipped": dict(self.skipped),
+        }
 
 
 @dataclass(frozen=True)
@@ -98,7 +113,7 @@ def make_collection(
     return CollectionSummary(
         catalog=out / COLLECTION_FILE,
         items=len(directions),
-        languages=tuple(corpus.texts),
+        languages=len(corpus.texts),
         sentences=corpus.sentences,
         skipped=corpus.skipped,
     )

@@ -5,6 +5,7 @@ import posixpath
 import re
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
+from coordinator.domain.shown import for_terminal
 from coordinator.errors import BadInput
 
 REMOTE_SCHEMES = frozenset({"http", "https", "s3"})
@@ -98,5 +99,5 @@ def shown(href: str) -> str:
             href = urlunsplit((parts.scheme, host, parts.path, query, ""))
     except ValueError:
         pass  # not a URL: only its characters are looked at
-    clean = href if href.isprintable() else repr(href)[1:-1]
+    clean = for_terminal(href)
     return clean if len(clean) <= LONGEST_SHOWN else f"{clean[:LONGEST_SHOWN]}..."

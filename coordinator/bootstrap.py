@@ -11,7 +11,6 @@ import structlog
 from coordinator.clock import Clock, SystemClock
 from coordinator.cluster import Cluster, JobSpec
 from coordinator.cluster.local import LocalCluster
-from coordinator.domain.paths import LogTree
 from coordinator.errors import UsageError
 from coordinator.settings import Settings
 
@@ -23,10 +22,6 @@ def make_clock() -> Clock:
 def batch_folder(settings: Settings, batch: str) -> Path:
     """Where a batch's ledger and its local jobs are kept."""
     return settings.state_dir / batch
-
-
-def log_tree(settings: Settings, batch: str) -> LogTree:
-    return LogTree(settings.log_dir.absolute(), batch)
 
 
 def make_cluster(settings: Settings, kind: str, batch: str, slots: int) -> Cluster:

@@ -4,7 +4,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from coordinator import __version__
 from coordinator.cli import verbs_items, verbs_look, verbs_mend, verbs_run
@@ -17,6 +17,7 @@ app = App(
     help="Run batches of jobs on Nomad or on this machine, and account for every item.",
     help_format="plaintext",
     result_action="return_value",
+    default_parameter=Parameter(name_transform=lambda name: name, show_default=False),
 )
 for module in (verbs_items, verbs_run, verbs_look, verbs_mend):
     module.add_to(app)

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -15,7 +15,7 @@ SCHEMA = 1
 _SHOWN_PROBLEMS = 20
 
 
-def console(stream: Any, *, width: int | None = None) -> Console:
+def console(stream: IO[str]) -> Console:
     """A console that takes data as it is: no markup, no emoji codes, no highlighting."""
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     return Console(
@@ -24,8 +24,7 @@ def console(stream: Any, *, width: int | None = None) -> Console:
         emoji=False,
         highlight=False,
         soft_wrap=True,
-        width=width,
-        **({"color_system": None} if plain else {}),
+        color_system=None if plain else "auto",
     )
 
 

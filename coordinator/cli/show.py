@@ -45,10 +45,15 @@ def driven_lines(driven: Driven) -> Iterator[Line]:
         yield f"  stopped early; nothing is lost. Go on with: {resume_command(driven.record.batch)}"
 
 
-def result_lines(results: Results) -> Iterator[Line]:
+def outcome_lines(results: Results) -> Iterator[str]:
+    """Counts that add up, and the failures grouped."""
     yield counts_line(results)
     for group in results.failures:
         yield f"  {group.count:,} x {group.kind}  e.g. {safe(group.example)}: {safe(group.reason)}"
+
+
+def result_lines(results: Results) -> Iterator[Line]:
+    yield from outcome_lines(results)
     failed = results.counts.get(S.FAILED, 0) + results.counts.get(S.STOPPED, 0)
     yield f"  output   {safe(results.output)}"
     if results.is_finished:

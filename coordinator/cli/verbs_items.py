@@ -1,6 +1,7 @@
 """Verbs that prepare a batch: items, test-handler, demo."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -13,25 +14,28 @@ from coordinator.catalog import count_items, make_collection, open_source, show_
 from coordinator.cli.live import Checking, Display
 from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
-from coordinator.cli.show import driven_lines
+from coordinator.cli.show import outcome_lines
+from coordinator.cli.verb import add_verb
 from coordinator.cli.words import duration, plural
 from coordinator.commands.demo import DEFAULT_FOLDER, DEFAULT_WORK, Demo
 from coordinator.commands.driving import Driven, Watch
+from coordinator.commands.reporting import Report
 from coordinator.commands.trial import try_handler
 from coordinator.domain.shown import for_terminal as safe
 from coordinator.errors import ExitCode
+from coordinator.reports import render
 
 _PREPARE = Group("Prepare", sort_key=1)
 
 
 def add_to(app: App) -> None:
     items = App(name="items", help="Make, count and show items.", group=_PREPARE)
-    items.command(from_text, name="from-text")
-    items.command(count)
-    items.command(show)
+    add_verb(items, from_text)
+    add_verb(items, count)
+    add_verb(items, show)
     app.command(items)
-    app.command(test_handler, group=_PREPARE)
-    app.command(demo, group=_PREPARE)
+    add_verb(app, test_handler, _PREPARE)
+    add_verb(app, demo, _PREPARE)
 
 
 def from_text(
@@ -59,10 +63,10 @@ def from_text(
         )
     lines = [
         f"{made.items:,} items, {made.languages:,} languages, "
-        f"{made.sentence_pairs:,} sentence pairs -> {out / 'collection.json'}"
+        f"{made.sentence_pairs:,} sentence pairs -> {safe(str(made.catalog))}"
     ]
-    lines += [f"  left out: {safe(name)}" for name in made.left_out]
-    output.result({"collection": made.to_json()}, *lines)
+    lines += [f"  left out {safe(name)}: {safe(why)}" for name, why in made.skipped.items()]
+    output.result({"collection": asdict(made)}, *lines)
     return ExitCode.OK
 
 
@@ -70,6 +74,7 @@ def count(
     catalog: Annotated[str, Parameter(help="STAC catalog, collection or list of items")],
     /,
     *,
+    item_list: Annotated[Path | None, Parameter(help="only these ids, one a line")] = None,
     common: Common = NO_COMMON,
 ) -> int:
     """Count the items of a catalog by collection, split and language.
@@ -78,13 +83,16 @@ def count(
     coordinator items count items/collection.json
     """
     output = Output(as_json=common.json)
-    with Checking(output) as checking:
-        counts = count_items(open_source(catalog, None, ()), on_progress=checking.on_progress)
+    counts = count_items(open_source(catalog), item_list).to_json()
     table = Table("by", "value", "items", box=None, pad_edge=False)
-    for by, values in counts.groups.items():
-        for value, number in values.items():
-            table.add_row(Text(by), Text(safe(value)), Text(f"{number:,}"))
-    output.result({"counts": counts.to_json()}, f"{plural(counts.total, 'item')}", table)
+    for by in ("collections", "splits", "source_languages", "target_languages"):
+        for value, number in sorted(counts[by].items()):
+            table.add_row(by.replace("_", " "), Text(safe(value)), f"{number:,}")
+    total = (
+        f"{plural(counts['total'], 'item')}, {counts['repeated']:,} repeated, "
+        f"{counts['unusable']:,} unusable, {len(counts['missing']):,} missing"
+    )
+    output.result({"counts": counts}, total, table)
     return ExitCode.OK
 
 
@@ -101,9 +109,13 @@ def show(
     coordinator items show items/collection.json demo-devtest-eng-fra
     """
     output = Output(as_json=common.json)
-    found = show_item(open_source(catalog, None, ()), item)
-    lines = [f"{key:<18} {safe(str(value))}" for key, value in found.rows()]
-    output.result({"item": found.to_json()}, *lines)
+    found = show_item(open_source(catalog), item)
+    lines = [f"{key:<20} {safe(str(value))}" for key, value in found.item.properties.items()]
+    for name, asset in found.assets.items():
+        lines.append(f"{name:<20} {safe(asset.href)}")
+        said = asset.fault or f"{asset.size:,} bytes, {asset.lines} lines: {asset.first_line}"
+        lines.append(f"{'':<20} {safe(said)}")
+    output.result({"item": asdict(found)}, safe(found.item.id), *lines)
     return ExitCode.OK
 
 
@@ -150,23 +162,29 @@ def demo(
     output.say(f"items     {plural(show.make_items(), 'direction')} from {folder / 'text'}")
     first = _shown(output, show.run)
     output.say("report of the first run:")
-    show.report(lambda line: output.err.print(line))
+    _show_report(output, show.report())
     output.say("the fault is removed, and what failed runs again")
     second = _shown(output, show.mend)
-    report = show.report(lambda line: output.err.print(line))
+    report = show.report()
+    _show_report(output, report)
     output.result(
         {"first": first.results.to_json(), "second": second.results.to_json()},
         *show.summary(first, second),
-        f"      report   {report}",
+        f"      report   {report.folder}",
         f"      seconds  {duration(show.seconds)}",
         "      next     coordinator submit --help, docs/batch-run-guide.md",
     )
     return int(second.exit_code)
 
 
+def _show_report(output: Output, report: Report) -> None:
+    if not output.as_json:
+        output.err.print(render(report.summary))
+
+
 def _shown(output: Output, run: Callable[[Watch], Driven]) -> Driven:
     with Display(output) as display:
         driven = run(Watch(display.on_tick, display.on_signal, display.on_recovery))
-    for line in driven_lines(driven):
-        output.say(str(line))
+    for line in outcome_lines(driven.results):
+        output.say(line)
     return driven

@@ -1,5 +1,7 @@
 """Verbs that only look: status, ls, report, compare, job-name."""
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Group, Parameter
@@ -7,21 +9,27 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.options import NO_COMMON, Common
+from coordinator.cli.options import NO_COMMON, Common, one_name
 from coordinator.cli.output import Output
 from coordinator.cli.show import counts_line, status_lines
+from coordinator.cli.verb import add_verb
 from coordinator.commands import status as looking
+from coordinator.commands.reporting import compare as compare_batches
+from coordinator.commands.reporting import report as write_report
 from coordinator.domain.names import JobName
 from coordinator.domain.shown import for_terminal
 from coordinator.errors import BadInput, ExitCode
+from coordinator.reports import render
 
 _LOOK = Group("Look", sort_key=3)
 
 
 def add_to(app: App) -> None:
-    app.command(status, group=_LOOK)
-    app.command(ls, group=_LOOK)
-    app.command(job_name, group=_LOOK)
+    add_verb(app, status, _LOOK)
+    add_verb(app, ls, _LOOK)
+    add_verb(app, report, _LOOK)
+    add_verb(app, compare, _LOOK)
+    add_verb(app, job_name, _LOOK)
 
 
 def status(
@@ -69,6 +77,76 @@ def ls(*, common: Common = NO_COMMON) -> int:
             documents.append(found.to_json())
     nothing = f"no batches in {settings.state_dir}"
     output.result({"batches": documents}, *(lines or [nothing]))
+    return ExitCode.OK
+
+
+def report(
+    batch: Annotated[str | None, Parameter(help="the batch; default the only one there")] = None,
+    /,
+    *,
+    batch_name: Annotated[str | None, Parameter(help="the same as BATCH")] = None,
+    run_list: Annotated[
+        Path | None, Parameter(help="items that should have run, one id a line; default all")
+    ] = None,
+    report_dir: Annotated[
+        Path | None, Parameter(help="folder of the report; default local-reports/<batch>")
+    ] = None,
+    common: Common = NO_COMMON,
+) -> int:
+    """Turn the logs of a batch into lists, tables and a summary that adds up.
+
+    It reads the log tree alone, at any moment: no ledger and no cluster is needed.
+
+    Examples:
+    coordinator report my-batch
+
+    coordinator report --log_dir local-logs --run_list inputs/test-run.txt
+    """
+    output = Output(as_json=common.json)
+    made = write_report(
+        common.load(),
+        one_name(batch, batch_name) if batch or batch_name else None,
+        make_clock(),
+        log_dir=common.log_dir,
+        run_list=run_list,
+        report_dir=report_dir,
+    )
+    published = [f"scores beside the outputs: {for_terminal(made.published)}"]
+    document = {**made.summary.to_json(), "published": made.published}
+    output.result(
+        {"report": document}, render(made.summary), *(published if made.published else ())
+    )
+    return ExitCode.OK
+
+
+def compare(
+    a: Annotated[str, Parameter(help="the batch to compare with")],
+    b: Annotated[str, Parameter(help="the batch that is compared")],
+    /,
+    *,
+    common: Common = NO_COMMON,
+) -> int:
+    """Compare the scores of two batches over the items that both have.
+
+    Examples:
+    coordinator compare my-batch my-other-batch
+    """
+    output = Output(as_json=common.json)
+    found = compare_batches(common.load(), a, b, make_clock())
+    columns = ("metric", "items", a, b, "difference", "better", "worse", "equal", "p (sign test)")
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in found.rows:
+        numbers = (row.mean_a, row.mean_b, row.difference)
+        means = ["" if number is None else f"{number:.2f}" for number in numbers]
+        counts = [f"{count:,}" for count in (row.better, row.worse, row.equal)]
+        p = f"{row.p_value:.3g}"
+        table.add_row(Text(for_terminal(row.metric)), f"{row.common:,}", *means, *counts, p)
+    alone = [
+        f"{len(items):,} items only in {name}, left out of every number"
+        for name, items in ((a, found.only_a), (b, found.only_b))
+        if items
+    ]
+    output.result({"comparison": asdict(found)}, table, *alone)
     return ExitCode.OK
 
 

@@ -7,6 +7,7 @@ from cyclopts import App, Group, Parameter
 from coordinator.bootstrap import make_clock
 from coordinator.cli.options import NO_COMMON, Common, one_name
 from coordinator.cli.output import Output
+from coordinator.cli.verb import add_verb
 from coordinator.cli.words import plural
 from coordinator.commands import purge as purging
 from coordinator.commands.remove import remove
@@ -17,8 +18,8 @@ _CLEAN = Group("Clean up", sort_key=5)
 
 
 def add_to(app: App) -> None:
-    app.command(purge, group=_CLEAN)
-    app.command(rm, group=_CLEAN)
+    add_verb(app, purge, _CLEAN)
+    add_verb(app, rm, _CLEAN)
 
 
 def purge(
@@ -26,9 +27,16 @@ def purge(
     /,
     *,
     batch_name: Annotated[str | None, Parameter(help="the same as BATCH")] = None,
-    dry_run: Annotated[bool, Parameter(help="list the jobs, purge none", negative="")] = False,
+    dry_run: Annotated[
+        bool, Parameter(name="--dry-run", help="list the jobs, purge none", negative="")
+    ] = False,
     include_running: Annotated[
-        bool, Parameter(help="stop and purge running jobs too; needs --yes", negative="")
+        bool,
+        Parameter(
+            name="--include-running",
+            help="stop and purge running jobs too; needs --yes",
+            negative="",
+        ),
     ] = False,
     yes: Annotated[bool, Parameter(help="yes, stop what runs", negative="")] = False,
     common: Common = NO_COMMON,

@@ -18,6 +18,7 @@ from coordinator.cli.options import (
 )
 from coordinator.cli.output import Output
 from coordinator.cli.show import driven_lines, plan_lines
+from coordinator.cli.verb import add_verb
 from coordinator.cli.words import plural
 from coordinator.commands import resubmit as resubmitting
 from coordinator.commands import submit as submitting
@@ -31,8 +32,8 @@ _RUN = Group("Run", sort_key=2)
 
 
 def add_to(app: App) -> None:
-    app.command(submit, group=_RUN)
-    app.command(resubmit, group=_RUN)
+    add_verb(app, submit, _RUN)
+    add_verb(app, resubmit, _RUN)
 
 
 def submit(
@@ -68,13 +69,22 @@ def submit(
     ] = None,
     cluster: Annotated[ClusterName | None, Parameter(help="default local")] = None,
     use_local_creds: Annotated[
-        bool, Parameter(help="hand the caller's AWS credentials to the jobs", negative="")
+        bool,
+        Parameter(
+            name="--use-local-creds",
+            help="hand the caller's AWS credentials to the jobs",
+            negative="",
+        ),
     ] = False,
     skip_bad: Annotated[
-        bool, Parameter(help="go on without the items that cannot be used", negative="")
+        bool,
+        Parameter(
+            name="--skip-bad", help="go on without the items that cannot be used", negative=""
+        ),
     ] = False,
     dry_run: Annotated[
-        bool, Parameter(help="check everything, print what would run", negative="")
+        bool,
+        Parameter(name="--dry-run", help="check everything, print what would run", negative=""),
     ] = False,
     resume: Annotated[
         bool, Parameter(help="go on with the batch of this name", negative="")
@@ -139,12 +149,14 @@ def resubmit(
         tuple[FailureKind, ...], Parameter(help="only failures of this kind; may be repeated")
     ] = (),
     as_list: Annotated[
-        Path | None, Parameter(help="only write the ids to this file, one a line")
+        Path | None, Parameter(name="--as-list", help="only write the ids to this file, one a line")
     ] = None,
     report_dir: Annotated[
         Path | None, Parameter(help="with --as-list: take the failures from this report")
     ] = None,
-    dry_run: Annotated[bool, Parameter(help="only say what would run again", negative="")] = False,
+    dry_run: Annotated[
+        bool, Parameter(name="--dry-run", help="only say what would run again", negative="")
+    ] = False,
     common: Common = NO_COMMON,
 ) -> int:
     """Run failed items of a batch again, as new attempts in the same batch.

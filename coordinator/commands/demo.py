@@ -2,15 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from coordinator.catalog import make_collection
 from coordinator.clock import Clock
 from coordinator.commands.driving import Driven, Watch
 from coordinator.commands.planning import SubmitRequest, plan_submit
-from coordinator.commands.reporting import report
+from coordinator.commands.reporting import Report, report
 from coordinator.commands.resubmit import plan_resubmit, resubmit
 from coordinator.commands.submit import submit
 from coordinator.domain.states import ItemState
@@ -78,12 +77,9 @@ class Demo:
         plan = plan_resubmit(self._settings, _BATCH, self._clock)
         return resubmit(plan, self._settings, self._clock, watch)
 
-    def report(self, show: Callable[[Any], None]) -> Path:
-        """Write the report and show its summary; where it is."""
-        made = report(self._settings, _BATCH, report_dir=self._work / "local-reports" / _BATCH)
-        for line in made.lines():
-            show(line)
-        return made.folder
+    def report(self) -> Report:
+        folder = self._work / "local-reports" / _BATCH
+        return report(self._settings, _BATCH, self._clock, report_dir=folder)
 
     def summary(self, first: Driven, second: Driven) -> Iterator[str]:
         counts = first.results.counts

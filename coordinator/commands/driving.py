@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from coordinator.bootstrap import batch_folder, log_tree, make_cluster, set_up_log
+from coordinator.bootstrap import batch_folder, make_cluster, set_up_log
 from coordinator.clock import Clock
 from coordinator.commands.record import BatchRecord, record_of
 from coordinator.commands.results import Results, results_of
@@ -65,12 +65,11 @@ def drive(settings: Settings, name: str, clock: Clock, watch: Watch) -> Driven:
 
 def _drive(settings: Settings, ledger: Ledger, clock: Clock, watch: Watch) -> Driven:
     record = record_of(ledger)
-    logs = log_tree(settings, record.batch)
-    set_up_log(logs.coordinator_log)
+    set_up_log(record.logs.coordinator_log)
     cluster = make_cluster(settings, record.cluster, record.batch, record.slots)
     try:
         storage = open_storage(record.output_root)
-        driver = Driver(record.batch_of(logs), ledger, cluster, storage, clock)
+        driver = Driver(record.to_batch(), ledger, cluster, storage, clock)
         with _signals(driver, watch.on_signal) as signals:
             recovery = driver.recover()
             watch.on_recovery(recovery)

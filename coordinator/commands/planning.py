@@ -109,6 +109,7 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
         model=model,
         source=_source(settings, request),
         output_root=storage.uri,
+        log_dir=str(settings.log_dir.absolute()),
         cluster=settings.cluster,
         slots=settings.slots,
         stop_threshold=thresholds.stop_at,
@@ -130,10 +131,9 @@ def default_name(pipeline: str, now: float) -> str:
 
 def check_batch_name(name: str) -> None:
     if problem := batch_name_problem(name):
+        better = re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-._")[:40] or "batch"
         raise UsageError(
-            f"--batch_name {name!r} cannot be used",
-            why=problem,
-            hint=f"--batch_name {re.sub(r'[^A-Za-z0-9_.]+', '-', name).strip('-._')[:40] or 'batch'}",
+            f"--batch_name {name!r} cannot be used", why=problem, hint=f"--batch_name {better}"
         )
 
 

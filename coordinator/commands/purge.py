@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from coordinator.bootstrap import batch_folder, log_tree, make_cluster
+from coordinator.bootstrap import batch_folder, make_cluster
 from coordinator.clock import Clock
 from coordinator.cluster import Cluster, JobId
 from coordinator.commands.record import BatchRecord, record_of
@@ -91,19 +91,16 @@ def _stop_all(settings: Settings, batch: str, clock: Clock) -> None:
             record = record_of(ledger)
             cluster = make_cluster(settings, record.cluster, batch, record.slots)
             try:
-                _stop_and_collect(settings, record, ledger, cluster, clock)
+                _stop_and_collect(record, ledger, cluster, clock)
             finally:
                 cluster.close()
     finally:
         ledger.close()
 
 
-def _stop_and_collect(
-    settings: Settings, record: BatchRecord, ledger: Ledger, cluster: Cluster, clock: Clock
-) -> None:
+def _stop_and_collect(record: BatchRecord, ledger: Ledger, cluster: Cluster, clock: Clock) -> None:
     storage = open_storage(record.output_root)
-    logs = log_tree(settings, record.batch)
-    driver = Driver(record.batch_of(logs), ledger, cluster, storage, clock)
+    driver = Driver(record.to_batch(), ledger, cluster, storage, clock)
     driver.recover()
     driver.wish(Wish.DRAIN)
     out = [d for d in ledger.out() if d.job_id]

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -34,6 +35,7 @@ class BatchRecord(BaseModel):
     model: str = ""
     source: str
     output_root: str
+    log_dir: str
     cluster: str
     slots: int
     stop_threshold: int
@@ -45,10 +47,16 @@ class BatchRecord(BaseModel):
     created_at: float
     version: str = Field(default=__version__)
 
-    def batch_of(self, logs: LogTree) -> Batch:
-        """The batch as the engine takes it."""
+    @property
+    def logs(self) -> LogTree:
+        return LogTree(Path(self.log_dir), self.batch)
+
+    def to_batch(self) -> Batch:
+        """The batch as the engine takes it. Raises UsageError for thresholds that cannot be."""
         thresholds = Thresholds(self.stop_threshold, self.resume_threshold)
-        return Batch(self.batch, self.pipeline, self.model, thresholds, logs, self.wait_seconds)
+        return Batch(
+            self.batch, self.pipeline, self.model, thresholds, self.logs, self.wait_seconds
+        )
 
     def to_bytes(self) -> bytes:
         return self.model_dump_json(indent=1).encode() + b"\n"

@@ -3,7 +3,7 @@
 import shutil
 from dataclasses import dataclass
 
-from coordinator.bootstrap import batch_folder, log_tree
+from coordinator.bootstrap import batch_folder
 from coordinator.clock import Clock
 from coordinator.commands.record import record_of
 from coordinator.domain.paths import BatchKeys
@@ -38,7 +38,7 @@ def remove(settings: Settings, batch: str, clock: Clock, *, outputs: bool) -> Re
             count = (
                 open_storage(record.output_root).delete(BatchKeys(batch).prefix) if outputs else 0
             )
-            logs = log_tree(settings, batch).folder
+            logs = record.logs.folder
             for path in (logs, folder):
                 shutil.rmtree(path, ignore_errors=True)
     finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from coordinator.bootstrap import batch_folder
 from coordinator.clock import Clock
-from coordinator.commands.record import record_of
+from coordinator.commands.record import BatchRecord, record_of
 from coordinator.domain.paths import BatchKeys
 from coordinator.errors import BadInput, BatchMissing
 from coordinator.ledger import Ledger
@@ -31,34 +31,44 @@ def report(
     batch: str | None,
     clock: Clock,
     *,
+    log_dir: Path | None = None,
     run_list: Path | None = None,
     report_dir: Path | None = None,
 ) -> Report:
-    """Write the report of a batch from its logs alone; where its ledger is here, publish the scores.
+    """Write the report of a batch from its logs alone; publish the scores if its ledger is here.
+
+    Args:
+        log_dir: read these logs, wherever the batch's own are.
 
     Raises:
         BadInput: there are no logs, or of several batches.
     """
     folder = report_dir or settings.report_dir / (batch or settings.log_dir.name)
-    summary = local_reports(settings.log_dir, run_list=run_list, report_dir=folder, batch=batch)
-    return Report(summary, folder, _publish(settings, summary.batch, folder / SCORES, clock))
+    known = _record(settings, batch, clock) if batch else None
+    logs = log_dir or (Path(known.log_dir) if known else settings.log_dir)
+    summary = local_reports(logs, run_list=run_list, report_dir=folder, batch=batch)
+    return Report(summary, folder, _publish(known, folder / SCORES) if known else "")
 
 
-def _publish(settings: Settings, batch: str, scores: Path, clock: Clock) -> str:
-    """Put the table of scores beside the batch's outputs."""
+def _record(settings: Settings, batch: str, clock: Clock) -> BatchRecord | None:
+    """The batch's record, if its ledger is on this machine."""
     try:
         ledger = Ledger.open(batch_folder(settings, batch), clock, read_only=True)
     except BatchMissing:
-        return ""
+        return None
     try:
-        root = record_of(ledger).output_root
+        return record_of(ledger)
     finally:
         ledger.close()
+
+
+def _publish(record: BatchRecord, scores: Path) -> str:
+    """Put the table of scores beside the batch's outputs; where it is then."""
     if not scores.exists():
         return ""
-    key = BatchKeys(batch).summary(SCORES)
-    open_storage(root).upload(scores, key)
-    return f"{root.rstrip('/')}/{key}"
+    key = BatchKeys(record.batch).summary(SCORES)
+    open_storage(record.output_root).upload(scores, key)
+    return f"{record.output_root.rstrip('/')}/{key}"
 
 
 @dataclass(frozen=True)
@@ -72,13 +82,13 @@ class Comparison:
     only_b: tuple[str, ...]
 
 
-def compare(settings: Settings, a: str, b: str) -> Comparison:
+def compare(settings: Settings, a: str, b: str, clock: Clock) -> Comparison:
     """Compare the scores of two batches, item by item.
 
     Raises:
         BadInput: a batch without logs, or without scores.
     """
-    scores = {name: _scores(settings, name) for name in (a, b)}
+    scores = {name: _scores(settings, name, clock) for name in (a, b)}
     return Comparison(
         a,
         b,
@@ -88,11 +98,12 @@ def compare(settings: Settings, a: str, b: str) -> Comparison:
     )
 
 
-def _scores(settings: Settings, batch: str) -> Mapping[str, Mapping[str, float]]:
-    scores = read_scores(settings.log_dir, batch)
+def _scores(settings: Settings, batch: str, clock: Clock) -> Mapping[str, Mapping[str, float]]:
+    known = _record(settings, batch, clock)
+    scores = read_scores(Path(known.log_dir) if known else settings.log_dir, batch)
     if not scores:
         raise BadInput(
-            f"batch {batch} has no scores in {settings.log_dir}",
+            f"batch {batch} has no scores",
             hint=f"coordinator status {batch} says how far it is",
         )
     return scores

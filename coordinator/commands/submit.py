@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from coordinator.bootstrap import batch_folder, log_tree
+from coordinator.bootstrap import batch_folder
 from coordinator.clock import Clock
 from coordinator.commands.driving import Driven, Watch, drive
 from coordinator.commands.planning import Plan, SubmitRequest
@@ -29,7 +29,7 @@ def begin(plan: Plan, settings: Settings, clock: Clock) -> None:
     storage = open_storage(record.output_root)
     refuse_known_name(folder, storage, record.batch)
     storage.write(BatchKeys(record.batch).record, record.to_bytes())
-    logs = log_tree(settings, record.batch).folder
+    logs = record.logs.folder
     logs.mkdir(parents=True, exist_ok=True)
     (logs / "batch.json").write_bytes(record.to_bytes())
     (logs / "items.txt").write_text("".join(f"{item.id}\n" for item in plan.selection.items))
@@ -76,7 +76,7 @@ def resume(request: SubmitRequest, given: set[str], clock: Clock, watch: Watch) 
         _refuse_contradictions(record, ledger, request, given)
         changed = _retuned(record, request.settings, given)
         if changed != record:
-            changed.batch_of(log_tree(request.settings, name))  # thresholds are checked there
+            changed.to_batch()  # checks the thresholds
             ledger.set_record(as_document(changed))
     finally:
         ledger.close()
@@ -92,9 +92,9 @@ def _refuse_contradictions(
     record: BatchRecord, ledger: Ledger, request: SubmitRequest, given: set[str]
 ) -> None:
     settings, problems = request.settings, []
-    if "pipeline" in given and settings.pipeline:
-        if read_pipeline(settings.pipeline) != record.pipeline:
-            problems.append(Problem("--pipeline", f"{settings.pipeline} differs from the batch's"))
+    pipeline = settings.pipeline if "pipeline" in given else None
+    if pipeline and read_pipeline(pipeline) != record.pipeline:
+        problems.append(Problem("--pipeline", f"{pipeline} differs from the batch's"))
     if "model" in given and str(Path(settings.model).absolute()) != record.model:
         problems.append(Problem("--model", f"the batch runs with {record.model}"))
     if "output_root" in given and open_storage(settings.output_root).uri != record.output_root:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from coordinator.domain.model_folder import check_model
 from coordinator.errors import ModelError, UsageError
@@ -27,8 +28,8 @@ def try_handler(
     except FileNotFoundError as error:
         raise UsageError("docker is not installed here", hint="try it without --image") from error
     document = _answer(done.stdout)
-    if "error" in document:
-        raise ModelError(**document["error"])
+    if fault := document.get("error"):
+        raise ModelError(fault["what"], why=fault["why"], hint=fault["hint"])
     if "pairs" not in document:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise ModelError(
@@ -44,7 +45,7 @@ def _in_image(image: str, folder: Path) -> list[str]:
     return [*docker, "--entrypoint", "python", image, "-m", _MODULE, "/model"]
 
 
-def _answer(stdout: bytes) -> dict[str, dict[str, str]]:
+def _answer(stdout: bytes) -> dict[str, Any]:
     try:
         document = json.loads(stdout)
     except ValueError:

@@ -50,18 +50,6 @@ class Settings(BaseSettings):
     wait_seconds: float = Field(default=0.0, ge=0)
     secrets: dict[str, SecretStr] = Field(default_factory=dict, repr=False)
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = settings_cls.file_values  # type: ignore[attr-defined]
-        return init_settings, env_settings, InitSettingsSource(settings_cls, file)
-
 
 def load_settings(file: Path | None = None, **flags: Any) -> Settings:
     """The settings; flags that are None were not given.
@@ -74,12 +62,28 @@ def load_settings(file: Path | None = None, **flags: Any) -> Settings:
     given = {name: value for name, value in flags.items() if value is not None}
     values = _file_values(path) if path else {}
     given["secrets"] = _secrets((path or DEFAULT_FILE).parent / SECRETS_FILE)
-    source = type("_Settings", (Settings,), {"file_values": values})
     try:
-        loaded: Settings = source(**given)
+        return _with_file(values)(**given)
     except ValidationError as error:
         raise _environment_fault(error, given) from error
-    return loaded
+
+
+def _with_file(values: dict[str, Any]) -> type[Settings]:
+    """Settings that take what flags and environment leave open from `values`."""
+
+    class FromFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, InitSettingsSource(settings_cls, values)
+
+    return FromFile
 
 
 def _file_values(path: Path) -> dict[str, Any]:

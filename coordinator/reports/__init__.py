@@ -1,0 +1,24 @@
+"""Reports from the log tree alone: lists, tables and a summary whose numbers add up."""
+
+from coordinator.reports.compare import ComparisonRow, compare_scores
+from coordinator.reports.explain import Message
+from coordinator.reports.groups import ErrorGroup
+from coordinator.reports.render import render
+from coordinator.reports.report import local_reports, read_scores
+from coordinator.reports.resubmit import items_to_resubmit
+from coordinator.reports.summary import Counts, Summary
+from coordinator.reports.tree import Note
+
+__all__ = [
+    "ComparisonRow",
+    "Counts",
+    "ErrorGroup",
+    "Message",
+    "Note",
+    "Summary",
+    "compare_scores",
+    "items_to_resubmit",
+    "local_reports",
+    "read_scores",
+    "render",
+]

@@ -1,0 +1,40 @@
+"""Writing a report: every file is old or new, never half."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from coordinator.errors import StorageError, UsageError
+from coordinator.reports.lists import OCCASIONAL
+from coordinator.storage import open_storage
+
+
+def write_report(folder: Path, files: Mapping[str, str]) -> None:
+    """Write the files (name -> content), and remove what an earlier report had beyond them.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        store = open_storage(str(folder.absolute()))
+        for name in OCCASIONAL - files.keys():
+            (folder / name).unlink(missing_ok=True)
+        for name, content in files.items():
+            store.write(name, content.encode())
+    except (OSError, StorageError) as error:
+        raise UsageError(
+            f"the report cannot be written to {folder}",
+            why=getattr(error, "why", "") or str(error),
+            hint="free some space, or choose another --report_dir",
+        ) from error
+
+
+def lines_text(items: Iterable[str]) -> str:
+    return "".join(f"{item}\n" for item in items)
+
+
+def json_text(document: Any) -> str:
+    """JSON in ASCII: whatever a log held, it opens everywhere."""
+    return json.dumps(document, indent=1) + "\n"

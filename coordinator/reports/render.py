@@ -1,0 +1,154 @@
+"""The printed summary: the first line answers the question, and the numbers add up."""
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from coordinator.domain.shown import for_terminal
+from coordinator.domain.states import FailureKind
+from coordinator.reports.groups import ErrorGroup
+from coordinator.reports.lists import (
+    EARLY_EXIT,
+    FAILED,
+    MESSAGES,
+    NOT_RUN,
+    OUTSIDE,
+    RUN_LIST,
+    SCORES,
+    SILENT,
+    SKIPPED,
+    STILL_RUNNING,
+    SUCCEEDED,
+    SUMMARY_JSON,
+    kind_list,
+)
+from coordinator.reports.summary import Summary
+
+_MOST_GROUPS = 10
+_MOST_NOTES = 5
+_WIDEST = 300  # characters of one message
+_INDENT = " " * 9
+
+
+def render(summary: Summary) -> RenderableType:
+    """All that a person needs to see, for a console that takes text as it is."""
+    parts: list[RenderableType] = [_headline(summary), Text(), _table(summary), Text()]
+    parts += _failures(summary)
+    parts += _scores(summary)
+    parts += _notes(summary)
+    parts += _places(summary)
+    return Group(*parts)
+
+
+def _headline(summary: Summary) -> Text:
+    counts = summary.counts
+    parts = [
+        (counts.succeeded, "succeeded", "green"),
+        (counts.early_exit, "early exit", ""),
+        (counts.failed, "failed", "bold red"),
+        (counts.still_running, "still running", "yellow"),
+        (counts.not_run, "not run", "yellow"),
+    ]
+    line = Text(for_terminal(summary.batch), style="bold")
+    line.append(f"  {_count(counts.run_list, 'item')}", style="not bold")
+    for number, word, style in parts:
+        if number:
+            line.append(f"  {number:,} {word}", style=style)
+    return line
+
+
+def _table(summary: Summary) -> Table:
+    """Each row with its list; indented rows are parts of the row above them."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    for name, number, file, style in _rows(summary):
+        style = style if number else "dim"
+        table.add_row(Text(name, style), Text(f"{number:,}", style), Text(file, style))
+    return table
+
+
+def _rows(summary: Summary) -> Iterator[tuple[str, int, str, str]]:
+    counts = summary.counts
+    yield "succeeded", counts.succeeded, SUCCEEDED, "green"
+    yield "early exit", counts.early_exit, EARLY_EXIT, ""
+    yield "failed", counts.failed, FAILED, "bold red"
+    for kind, number in summary.kinds.items():
+        yield f"  {kind}", number, kind_list(kind), ""
+        if kind is FailureKind.UNKNOWN and summary.silent:
+            yield "    silent", summary.silent, SILENT, ""
+    yield "still running", counts.still_running, STILL_RUNNING, "yellow"
+    yield "not run", counts.not_run, NOT_RUN, "yellow"
+    if summary.skipped:
+        yield "  skipped", summary.skipped, SKIPPED, ""
+    yield "run list", counts.run_list, f"{RUN_LIST}  {_check(summary)}", "bold"
+    if summary.outside:
+        yield "not on the list", summary.outside, f"{OUTSIDE}  in no number above", "yellow"
+
+
+def _check(summary: Summary) -> str:
+    """The sum, written out, so that nobody has to trust it."""
+    counts = summary.counts
+    parts = (
+        counts.succeeded,
+        counts.early_exit,
+        counts.failed,
+        counts.still_running,
+        counts.not_run,
+    )
+    sign = "=" if counts.total == counts.run_list else "IS NOT"
+    return f"{sign} {' + '.join(f'{part:,}' for part in parts)}"
+
+
+def _failures(summary: Summary) -> Iterator[Text]:
+    for group in summary.groups[:_MOST_GROUPS]:
+        yield from _group(group)
+    if more := summary.groups[_MOST_GROUPS:]:
+        items = sum(group.count for group in more)
+        yield Text(f"{items:>6,} x  in {_count(len(more), 'more error')}: see {MESSAGES}")
+    if summary.groups:
+        yield Text()
+
+
+def _group(group: ErrorGroup) -> Iterator[Text]:
+    error = group.error if len(group.error) <= _WIDEST else f"{group.error[: _WIDEST - 1]}…"
+    line = Text(f"{group.count:>6,} x  ")
+    line.append(f"{group.kind}", style="bold red")
+    yield line.append(f"  {for_terminal(error)}")
+    place = group.file if group.line is None else f"{group.file}:{group.line}"
+    yield Text(f"{_INDENT}e.g. {for_terminal(group.item)}  {for_terminal(place)}", style="dim")
+
+
+def _scores(summary: Summary) -> Iterator[Text]:
+    for metric, average in summary.averages.items():
+        value = str(average) if average.value is None else f"{average.value:.2f}"
+        yield Text(f"average {for_terminal(metric)}  {value}")
+    if summary.averages:
+        yield Text()
+
+
+def _notes(summary: Summary) -> Iterator[Text]:
+    if not summary.run_list_complete:
+        yield Text("! no run list: items that left no logs are unknown; give --run_list", "yellow")
+    if summary.repeated:
+        said = f"{_count(summary.repeated, 'line')} of the run list name an item again"
+        yield Text(f"! {said}; counted once", "yellow")
+    for note in summary.notes[:_MOST_NOTES]:
+        yield Text(f"! {for_terminal(note.file)}: {for_terminal(note.problem)}", "yellow")
+    if (more := len(summary.notes) - _MOST_NOTES) > 0:
+        yield Text(f"! and {more:,} more that could not be used: see {SUMMARY_JSON}", "yellow")
+
+
+def _places(summary: Summary) -> Iterator[Text]:
+    yield Text(f"lists    {for_terminal(summary.report_dir)}")
+    if SCORES in summary.lists.values():
+        yield Text(f"scores   {for_terminal(summary.report_dir)}/{SCORES}")
+    for number, command in enumerate(summary.next_commands):
+        yield Text(f"{'next' if number == 0 else '':<9}{for_terminal(command)}", style="bold")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

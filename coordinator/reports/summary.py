@@ -1,0 +1,98 @@
+"""What a report says, for people and for programs."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from coordinator.domain.states import FailureKind
+from coordinator.metrics import Average
+from coordinator.reports.groups import ErrorGroup
+from coordinator.reports.tree import Note
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many items of the run list stand where; the parts add up to `run_list`."""
+
+    run_list: int
+    succeeded: int
+    early_exit: int
+    failed: int
+    still_running: int
+    not_run: int
+
+    @property
+    def total(self) -> int:
+        parts = (self.succeeded, self.early_exit, self.failed, self.still_running, self.not_run)
+        return sum(parts)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A report in numbers, with the place of each list.
+
+    Attributes:
+        run_list_source: where the run list comes from, in words.
+        run_list_complete: False where items that left no logs are unknown.
+        repeated: lines of the run list that named an item again.
+        kinds: failures by kind; the parts add up to `counts.failed`.
+        silent: failures without an outcome and without a reason; part of `failed`.
+        skipped: items left out when the batch was submitted; part of `not_run`.
+        outside: items that left logs and are not on the run list; in no other number.
+        groups: failures by distinct error; the parts add up to `counts.failed`.
+        notes: what in the log folder could not be used.
+        lists: what was written: name -> file name in `report_dir`.
+        averages: metric -> mean over the run list without early exits.
+        failed: kind -> its failed items, sorted.
+    """
+
+    batch: str
+    log_dir: str
+    report_dir: str
+    run_list_source: str
+    run_list_complete: bool
+    repeated: int
+    counts: Counts
+    kinds: Mapping[FailureKind, int]
+    silent: int
+    skipped: int
+    outside: int
+    groups: tuple[ErrorGroup, ...]
+    notes: tuple[Note, ...]
+    lists: Mapping[str, str]
+    averages: Mapping[str, Average]
+    next_commands: tuple[str, ...]
+    failed: Mapping[FailureKind, tuple[str, ...]] = field(repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON without the item lists, which are files beside it."""
+        return {
+            "format": FORMAT,
+            "batch": self.batch,
+            "log_dir": self.log_dir,
+            "report_dir": self.report_dir,
+            "run_list": {
+                "source": self.run_list_source,
+                "complete": self.run_list_complete,
+                "repeated": self.repeated,
+            },
+            "counts": asdict(self.counts),
+            "kinds": {str(kind): count for kind, count in self.kinds.items()},
+            "silent": self.silent,
+            "skipped": self.skipped,
+            "outside_run_list": self.outside,
+            "groups": [group.to_json() for group in self.groups],
+            "notes": [asdict(note) for note in self.notes],
+            "lists": dict(self.lists),
+            "averages": {metric: asdict(a) for metric, a in self.averages.items()},
+            "next_commands": list(self.next_commands),
+        }
+
+
+def next_commands(batch: str, failed: Mapping[FailureKind, tuple[str, ...]]) -> tuple[str, ...]:
+    """One command for each kind that occurs, the most frequent first."""
+    kinds = sorted(failed, key=lambda kind: -len(failed[kind]))
+    return tuple(f"coordinator resubmit {shlex.quote(batch)} --kind {kind}" for kind in kinds)

@@ -1,0 +1,112 @@
+"""Reading below the log folder: no link is followed, no device opened, nothing read without bound.
+
+What cannot be used is told by file, and the report goes on without it.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+MAX_DOCUMENT = 64 * 1024 * 1024  # bytes; a dispatch of 100,000 attempts is a third of it
+MAX_LINE = 64 * 1024  # bytes kept of one line
+
+
+@dataclass(frozen=True)
+class Note:
+    """A file or folder that could not be used, or not wholly."""
+
+    file: str  # relative to the log folder
+    problem: str
+
+
+@dataclass(frozen=True)
+class Entries:
+    """What a folder holds, sorted by name."""
+
+    folders: tuple[Path, ...]
+    files: tuple[Path, ...]
+
+
+@dataclass
+class Tree:
+    """The log folder as it was given, and what was found wrong below it."""
+
+    base: Path
+    notes: list[Note] = field(default_factory=list)
+
+    def note(self, path: Path, problem: str) -> None:
+        self.notes.append(Note(self.relative(path), problem))
+
+    def relative(self, path: Path) -> str:
+        return str(path.relative_to(self.base))
+
+    def entries(self, folder: Path) -> Entries:
+        """The plain files and folders in `folder`; anything else is told."""
+        try:
+            found = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            self.note(folder, _reason(error))
+            return Entries((), ())
+        folders = tuple(Path(e.path) for e in found if e.is_dir(follow_symlinks=False))
+        files = tuple(Path(e.path) for e in found if e.is_file(follow_symlinks=False))
+        for path in {Path(e.path) for e in found} - {*folders, *files}:
+            link = path.is_symlink()
+            self.note(path, "a symbolic link: not followed" if link else "no file: not opened")
+        return Entries(folders, files)
+
+    def open(self, path: Path) -> BinaryIO | None:
+        """A stream of a plain file; None, and told, where it is none or cannot be read."""
+        try:
+            return open_plain(path)
+        except OSError as error:
+            self.note(path, _reason(error))
+            return None
+
+    def document(self, path: Path) -> bytes | None:
+        """The content of a small file; None, and told, where it cannot be read or is too large."""
+        stream = self.open(path)
+        if stream is None:
+            return None
+        with stream:
+            data = stream.read(MAX_DOCUMENT + 1)
+        if len(data) > MAX_DOCUMENT:
+            self.note(path, f"larger than {MAX_DOCUMENT} bytes: not read")
+            return None
+        return data
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a regular file, without waiting and without following a link. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError("not a plain file: not opened")
+    return os.fdopen(descriptor, "rb")
+
+
+def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Lines with their numbers from 1, without their ends.
+
+    Of a line longer than MAX_LINE bytes, half of that is kept from its start and half from its end.
+    """
+    half, number = MAX_LINE // 2, 0
+    while line := stream.readline(MAX_LINE):
+        number += 1
+        if len(line) == MAX_LINE and not line.endswith(b"\n"):
+            line = line[:half] + b" ... " + _end_of_line(stream, line[half:])
+        yield number, line.rstrip(b"\r\n")
+
+
+def _end_of_line(stream: BinaryIO, seen: bytes) -> bytes:
+    """Read on to the end of the line; the last bytes of it, as many as `seen` has."""
+    size = len(seen)
+    while not seen.endswith(b"\n") and (piece := stream.readline(MAX_LINE)):
+        seen = (seen + piece)[-size:]
+    return seen
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

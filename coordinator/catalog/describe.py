@@ -2,8 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,25 +39,11 @@ class ItemCounts:
     source_languages: Counter[str] = field(default_factory=Counter)
     target_languages: Counter[str] = field(default_factory=Counter)
 
-    @property
-    def groups(self) -> Mapping[str, Mapping[str, int]]:
-        """What is counted by -> value -> items, the values sorted."""
-        by = {
-            "collection": self.collections,
-            "split": self.splits,
-            "source language": self.source_languages,
-            "target language": self.target_languages,
-        }
-        return {name: dict(sorted(counts.items())) for name, counts in by.items()}
-
     def to_json(self) -> dict[str, Any]:
-        groups = {name.replace(" ", "_"): values for name, values in self.groups.items()}
+        """Plain JSON (`dataclasses.asdict` cannot copy a Counter)."""
         return {
-            "total": self.total,
-            "repeated": self.repeated,
-            "unusable": self.unusable,
-            "missing": list(self.missing),
-            **groups,
+            name: dict(value) if isinstance(value, Counter) else value
+            for name, value in vars(self).items()
         }
 
 
@@ -115,22 +101,6 @@ class ItemView:
 
     item: WorkItem
     assets: Mapping[str, AssetView]
-
-    def rows(self) -> Iterator[tuple[str, object]]:
-        """Name and value of all there is to say."""
-        yield "id", self.item.id
-        yield "collection", self.item.collection or NONE
-        yield from self.item.properties.items()
-        for name, asset in self.assets.items():
-            yield name, asset.href
-            yield f"{name} file", asset.fault or f"{asset.size:,} bytes, sha256 {asset.sha256}"
-            if asset.lines is not None:
-                yield f"{name} lines", asset.lines
-                yield f"{name} begins", asset.first_line
-
-    def to_json(self) -> dict[str, Any]:
-        files = {name: asdict(asset) for name, asset in self.assets.items()}
-        return {**self.item.to_json(), "files": files}
 
 
 def show_item(source: ItemSource, item_id: str) -> ItemView:

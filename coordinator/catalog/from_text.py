@@ -40,35 +40,20 @@ class CollectionSummary:
     Attributes:
         catalog: the collection's file, as `--catalog` takes it.
         items: how many directions there are.
-        languages: how many there are.
+        languages: sorted.
         sentences: lines of each text.
         skipped: name of a file that was left out -> why.
     """
 
     catalog: Path
     items: int
-    languages: int
+    languages: tuple[str, ...]
     sentences: int
     skipped: Mapping[str, str]
 
     @property
     def sentence_pairs(self) -> int:
         return self.items * self.sentences
-
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """A line for each skipped file."""
-        return tuple(f"{name}: {reason}" for name, reason in self.skipped.items())
-
-    def to_json(self) -> Json:
-        return {
-            "catalog": str(self.catalog),
-            "items": self.items,
-            "languages": self.languages,
-            "sentences": self.sentences,
-            "sentence_pairs": self.sentence_pairs,
-            "skipped": dict(self.skipped),
-        }
 
 
 @dataclass(frozen=True)
@@ -113,7 +98,7 @@ def make_collection(
     return CollectionSummary(
         catalog=out / COLLECTION_FILE,
         items=len(directions),
-        languages=len(corpus.texts),
+        languages=tuple(corpus.texts),
         sentences=corpus.sentences,
         skipped=corpus.skipped,
     )

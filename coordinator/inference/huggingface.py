@@ -97,7 +97,7 @@ class HuggingFaceModel:
         self._network, self._tokenizer, self._languages = network, tokenizer, languages
         self._batch_size, self._on_batch = batch_size, on_batch
         self._longest = _longest_input(network.config, tokenizer)
-        self._generation = _greedy(network.generation_config)
+        network.generation_config = _greedy(network.generation_config)
 
     def translate(
         self, sentences: list[str], source_language: str, target_language: str
@@ -128,19 +128,25 @@ class HuggingFaceModel:
         with torch.inference_mode():
             output = self._network.generate(
                 **inputs.to(self._network.device),
-                generation_config=self._generation,
-                forced_bos_token_id=first_token,
+                generation_config=self._settings(first_token),
             )
-        translations: list[str] = self._tokenizer.batch_decode(output, skip_special_tokens=True)
-        self._tell(ids, kept, output, time.perf_counter() - began)
-        return translations
+        # Not every tokenizer takes its language tokens for special ones: cut ours off by place.
+        written = output[:, 1 if first_token is None else 2 :]
+        translations: list[str] = self._tokenizer.batch_decode(written, skip_special_tokens=True)
+        self._tell(ids, kept, written, time.perf_counter() - began)
+        return [text.strip() for text in translations]
+
+    def _settings(self, first_token: int | None) -> GenerationConfig:
+        settings: GenerationConfig = copy.deepcopy(self._network.generation_config)
+        settings.forced_bos_token_id = first_token
+        return settings
 
     def _cut(self, ids: list[int]) -> list[int]:
         """At most as many tokens as the model reads; the last, which ends a sentence, is kept."""
         return ids if len(ids) <= self._longest else [*ids[: self._longest - 1], ids[-1]]
 
     def _tell(
-        self, ids: list[list[int]], kept: list[list[int]], output: torch.Tensor, seconds: float
+        self, ids: list[list[int]], kept: list[list[int]], written: torch.Tensor, seconds: float
     ) -> None:
         if self._on_batch is None:
             return
@@ -148,7 +154,7 @@ class HuggingFaceModel:
         record = BatchRecord(
             sentences=len(ids),
             source_tokens=sum(map(len, kept)),
-            target_tokens=int((output[:, 1:] != padding).sum()),
+            target_tokens=int((written != padding).sum()),
             truncated=sum(len(row) > self._longest for row in ids),
             seconds=seconds,
             device=self._network.device.type,
@@ -249,10 +255,8 @@ def _greedy(given: GenerationConfig) -> GenerationConfig:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """No progress bar, and no advice that is for the model's maker."""
-    bars, level = (
-        transformers_logging.is_progress_bar_enabled(),
-        transformers_logging.get_verbosity(),
-    )
+    bars = transformers_logging.is_progress_bar_enabled()
+    level = transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     transformers_logging.set_verbosity(logging.ERROR)
     try:

@@ -1,0 +1,168 @@
+"""Real networks through the real loading path: the demo's, and tiny NLLB and Marian ones."""
+
+import shutil
+import socket
+from collections.abc import Iterator
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+from sacrebleu.metrics import BLEU
+
+from coordinator.errors import BadInput, ModelError
+from coordinator.inference import BatchRecord, Model, load_model
+from tests.model_folders import LINES, make_marian, make_nllb
+from tests.support import REPOSITORY
+
+DEMO = REPOSITORY / "inputs" / "demo"
+FLOOR = 90.0  # BLEU that every tested direction must reach on the held-out sentences
+
+
+def held_out(language: str) -> list[str]:
+    return (DEMO / "text" / f"{language}.devtest").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a model may not call anybody")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture(scope="module")
+def batches() -> list[BatchRecord]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def demo(batches: list[BatchRecord]) -> Model:
+    return load_model(DEMO / "model", device="cpu", batch_size=16, on_batch=batches.append)
+
+
+@pytest.fixture
+def fresh(batches: list[BatchRecord]) -> Iterator[list[BatchRecord]]:
+    batches.clear()
+    yield batches
+
+
+@pytest.mark.parametrize(("source", "target"), list(permutations(("deu", "eng", "fra", "spa"), 2)))
+def test_the_demo_model_translates_what_it_has_not_seen(
+    demo: Model, source: str, target: str
+) -> None:
+    translations = demo.translate(held_out(source), source, target)
+    assert BLEU().corpus_score(translations, [held_out(target)]).score >= FLOOR
+
+
+def test_order_is_restored_and_blank_lines_stay_blank(demo: Model) -> None:
+    sentences = ["The cat sleeps.", "", *held_out("eng")[:5], "  ", "The dogs sing."]
+    together = demo.translate(sentences, "eng", "deu")
+    alone = [demo.translate([sentence], "eng", "deu")[0] for sentence in sentences]
+    assert together == alone
+    assert together[0] == "Die Katze schläft." and together[1] == together[7] == ""
+    assert demo.translate([], "eng", "deu") == []
+
+
+def test_each_batch_is_told(demo: Model, fresh: list[BatchRecord]) -> None:
+    demo.translate(held_out("eng")[:40], "eng", "por")
+    assert [batch.sentences for batch in fresh] == [16, 16, 8]
+    assert all(batch.device == "cpu" and batch.seconds > 0 for batch in fresh)
+    assert all(not batch.truncated for batch in fresh)
+    sources = [batch.source_tokens or 0 for batch in fresh]
+    assert sources == sorted(sources, reverse=True)
+    targets = [batch.target_tokens or 0 for batch in fresh]
+    assert all(0.5 < t / s < 2 for s, t in zip(sources, targets, strict=True))
+
+
+def test_a_sentence_too_long_is_cut_and_counted(demo: Model, fresh: list[BatchRecord]) -> None:
+    [translation] = demo.translate(["The cat sleeps. " * 400], "eng", "deu")
+    assert translation
+    assert (fresh[0].truncated, fresh[0].source_tokens) == (1, 512)
+
+
+def test_codes_of_the_tokenizer_are_taken_as_they_are(demo: Model) -> None:
+    assert demo.translate(["The cat sleeps."], "en", "de") == ["Die Katze schläft."]
+
+
+def test_a_language_that_is_not_known_is_bad_input(demo: Model) -> None:
+    with pytest.raises(BadInput, match="'tlh'"):
+        demo.translate(["x"], "eng", "tlh")
+
+
+@pytest.mark.parametrize("target", ["fra", "fra_Latn", "zho-TW"])
+def test_a_model_of_the_nllb_kind(tmp_path: Path, target: str) -> None:
+    batches: list[BatchRecord] = []
+    folder = make_nllb(tmp_path / "nllb")
+    model = load_model(folder, device="cpu", batch_size=3, on_batch=batches.append)
+    translations = model.translate(LINES, "eng", target)
+    assert len(translations) == len(LINES)
+    assert not any("Latn" in text or "Hant" in text for text in translations)
+    assert [batch.sentences for batch in batches] == [3, 1]
+    assert batches[0].truncated > 0  # it reads 24 tokens, each a letter
+
+
+def test_the_target_language_decides_what_nllb_writes(tmp_path: Path) -> None:
+    model = load_model(make_nllb(tmp_path / "nllb"), device="cpu")
+    written = {tuple(model.translate(LINES, "eng", code)) for code in ("fra", "deu", "ita", "spa")}
+    assert len(written) > 1
+
+
+def test_a_model_of_the_marian_kind(tmp_path: Path) -> None:
+    folder = make_marian(tmp_path / "marian", source_lang="en", target_lang="fr")
+    model = load_model(folder, device="cpu")
+    assert len(model.translate(LINES, "eng", "fra")) == len(LINES)
+    with pytest.raises(BadInput, match="'deu'"):
+        model.translate(LINES, "deu", "fra")
+    with pytest.raises(BadInput, match="'deu'"):
+        model.translate(LINES, "eng", "deu")
+
+
+def test_a_marian_model_of_several_targets_is_told_which(tmp_path: Path) -> None:
+    pieces = (">>fra<<", ">>ita<<")
+    folder = make_marian(tmp_path / "marian", pieces=pieces, source_lang="en", target_lang="roa")
+    model = load_model(folder, device="cpu")
+    assert model.translate(LINES, "eng", "ita") != model.translate(LINES, "eng", "fra")
+    with pytest.raises(BadInput, match="'deu'"):
+        model.translate(["a dog"], "eng", "deu")
+
+
+def test_languages_of_the_folder_s_own_table(tmp_path: Path) -> None:
+    folder = shutil.copytree(DEMO / "model", tmp_path / "model")
+    (folder / "languages.json").write_text('{"tlh": "de", "qaa": "none"}')
+    model = load_model(folder, device="cpu")
+    assert model.translate(["The cat sleeps."], "eng", "tlh") == ["Die Katze schläft."]
+    with pytest.raises(BadInput, match="'qaa'"):
+        model.translate(["The cat sleeps."], "eng", "qaa")
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    folder = shutil.copytree(DEMO / "model", tmp_path / "model")
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(
+        config.replace('"encoder_layers": 3', '"encoder_layers": 4')
+    )
+    with pytest.raises(ModelError, match="tensors are missing"):
+        load_model(folder, device="cpu")
+
+
+def test_a_tokenizer_that_cannot_be_read_is_a_model_error(tmp_path: Path) -> None:
+    folder = shutil.copytree(DEMO / "model", tmp_path / "model")
+    (folder / "sentencepiece.bpe.model").write_bytes(b"no pieces")
+    with pytest.raises(ModelError, match="failed in loading"):
+        load_model(folder, device="cpu")
+
+
+def test_a_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ModelError, match="there is no GPU here"):
+        load_model(DEMO / "model", device="cuda")
+
+
+def test_code_in_a_model_folder_is_never_run(tmp_path: Path) -> None:
+    folder = shutil.copytree(DEMO / "model", tmp_path / "model")
+    config = (folder / "config.json").read_text()
+    mapped = '{"auto_map": {"AutoModelForSeq2SeqLM": "evil.Evil"},'
+    (folder / "config.json").write_text(config.replace("{", mapped, 1))
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: ...\n")
+    assert load_model(folder, device="cpu").translate(["The cat sleeps."], "eng", "deu")
+    assert not (tmp_path / "ran").exists()

@@ -1,0 +1,132 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from coordinator.domain.model_folder import check_model, read_languages
+from coordinator.errors import ModelError
+from tests.model_folders import one_tensor, safetensors_bytes, write_handler, write_huggingface
+from tests.support import REPOSITORY
+
+GOOD_BODY = "def load(self, model_dir, device): ...\ndef translate(self, s, a, b): return s"
+
+
+def refusal(folder: Path) -> ModelError:
+    with pytest.raises(ModelError) as caught:
+        check_model(folder)
+    assert caught.value.hint
+    return caught.value
+
+
+def test_both_kinds_are_recognised(tmp_path: Path) -> None:
+    assert check_model(write_handler(tmp_path / "h", GOOD_BODY)) == "handler"
+    assert check_model(write_huggingface(tmp_path / "m")) == "huggingface"
+
+
+def test_the_models_that_ship_pass() -> None:
+    assert check_model(REPOSITORY / "inputs" / "demo" / "model") == "huggingface"
+    for name in ("copy", "lexicon"):
+        assert check_model(REPOSITORY / "inputs" / "models" / name) == "handler"
+
+
+def test_a_handler_may_import_its_class(tmp_path: Path) -> None:
+    (tmp_path / "handler.py").write_text("from real import Other as Handler\n")
+    assert check_model(tmp_path) == "handler"
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+    assert "no such folder" in str(refusal(tmp_path / "gone"))
+    (tmp_path / "file").write_text("x")
+    assert "it is a file" in str(refusal(tmp_path / "file"))
+    assert "holds no model" in str(refusal(tmp_path))
+
+
+def test_a_path_that_the_system_refuses_is_refused() -> None:
+    assert "cannot be read: File name too long" in str(refusal(Path("x" * 5000)))
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("class Handler\n", "handler.py:1 cannot be used: it is not Python"),
+        ("x = '\0'\n", "it is not Python"),
+        ("class handler: pass\n", "it has no class Handler"),
+    ],
+)
+def test_a_bad_handler_is_refused_without_running_it(
+    tmp_path: Path, code: str, reason: str
+) -> None:
+    (tmp_path / "handler.py").write_text(code)
+    assert reason in str(refusal(tmp_path))
+
+
+def test_pickles_are_never_loaded(tmp_path: Path) -> None:
+    folder = write_huggingface(tmp_path)
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04cos\nsystem\n(S'touch ran'\ntR.")
+    error = refusal(folder)
+    assert "pytorch_model.bin" in str(error) and "never loaded" in str(error)
+    assert "safetensors" in error.hint
+
+
+def test_pointers_of_git_lfs_are_told_from_files(tmp_path: Path) -> None:
+    folder = write_huggingface(tmp_path)
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n"
+    (folder / "model.safetensors").write_bytes(pointer)
+    error = refusal(folder)
+    assert "model.safetensors" in str(error) and "git-lfs pointer" in str(error)
+    assert "git lfs pull" in error.hint
+
+
+def test_cut_weights_are_refused(tmp_path: Path) -> None:
+    folder = write_huggingface(tmp_path)
+    (folder / "model.safetensors").write_bytes(safetensors_bytes(one_tensor(), bytes(3)))
+    assert "cut off" in str(refusal(folder))
+
+
+def test_weights_in_several_files_are_all_checked(tmp_path: Path) -> None:
+    folder = write_huggingface(tmp_path)
+    whole = (folder / "model.safetensors").rename(folder / "a.safetensors")
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"w": "a.safetensors"}}))
+    assert check_model(folder) == "huggingface"
+    names = ["a.safetensors", "b.safetensors", "../c.safetensors", "d.bin"]
+    index.write_text(json.dumps({"weight_map": {name: name for name in names}}))
+    whole.write_bytes(b"")
+    shown = [str(problem) for problem in refusal(folder).problems]
+    assert len(shown) == 4
+    for name, problem in zip(sorted(names), shown, strict=True):
+        assert name in problem
+
+
+def test_an_index_that_names_nothing_is_refused(tmp_path: Path) -> None:
+    folder = write_huggingface(tmp_path)
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text("[]")
+    assert "names no weight files" in str(refusal(folder))
+
+
+@pytest.mark.parametrize("config", ["{", "[]", '{"model_type": "bert"}', "{}"])
+def test_other_configurations_are_refused(tmp_path: Path, config: str) -> None:
+    folder = write_huggingface(tmp_path)
+    (folder / "config.json").write_text(config)
+    assert "config.json" in str(refusal(folder))
+
+
+def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "t5"}')
+    (tmp_path / "languages.json").write_text('{"eng": 1}')
+    error = refusal(tmp_path)
+    shown = "\n".join(map(str, error.problems))
+    for fault in ("'t5'", "model.safetensors", "no tokenizer", "languages.json"):
+        assert fault in shown
+    assert "4 problems" in str(error)
+
+
+def test_the_table_of_languages(tmp_path: Path) -> None:
+    assert read_languages(tmp_path) == {}
+    (tmp_path / "languages.json").write_text('{"eng": "en"}')
+    assert read_languages(tmp_path) == {"eng": "en"}
+    (tmp_path / "languages.json").write_text('["eng"]')
+    with pytest.raises(ModelError, match=r"languages\.json"):
+        read_languages(tmp_path)

@@ -12,7 +12,7 @@ from typing import Any
 
 from coordinator.domain.model_folder import GUIDE, HANDLER, HANDLER_CLASS
 from coordinator.errors import CoordinatorError, ModelError
-from coordinator.inference.memory import is_out_of_memory
+from coordinator.inference.faults import in_one_line, is_out_of_memory
 from coordinator.inference.model import BatchRecord, OnBatch
 
 
@@ -85,8 +85,19 @@ def _run(path: Path) -> ModuleType:
     sys.modules[spec.name] = module  # dataclasses and pickling look it up there
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
-    spec.loader.exec_module(module)
+    with _no_bytecode():
+        spec.loader.exec_module(module)
     return module
+
+
+@contextmanager
+def _no_bytecode() -> Iterator[None]:
+    """A model folder is somebody else's, and may be read-only: leave no `__pycache__` there."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _likely_device() -> str:
@@ -109,7 +120,7 @@ def _user_code(path: Path, doing: str) -> Iterator[None]:
         where = _last_line_in(error.__traceback__, path)
         raise ModelError(
             f"{where} failed in {doing}",
-            why=f"{type(error).__name__}: {error}",
+            why=in_one_line(error),
             hint="try it with `coordinator test-handler`",
         ) from error
 

@@ -17,8 +17,8 @@ from transformers.utils import logging as transformers_logging
 
 from coordinator.domain.model_folder import read_languages
 from coordinator.errors import CoordinatorError, ModelError
+from coordinator.inference.faults import in_one_line, is_out_of_memory
 from coordinator.inference.languages import LanguageTable
-from coordinator.inference.memory import is_out_of_memory
 from coordinator.inference.model import BatchRecord, OnBatch
 
 MOST_NEW_TOKENS = 256  # per sentence, where the model's folder says nothing
@@ -281,6 +281,6 @@ def _model_errors(doing: str) -> Iterator[None]:
             raise MemoryError(str(error)) from error
         raise ModelError(
             f"the model failed in {doing}",
-            why=f"{type(error).__name__}: {error}",
+            why=in_one_line(error),
             hint="see its traceback",
         ) from error

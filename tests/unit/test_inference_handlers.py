@@ -108,6 +108,21 @@ def test_a_handler_that_cannot_be_made_is_refused(tmp_path: Path, code: str, why
     assert "handler.py" in str(caught.value)
 
 
+def test_a_long_error_is_cut_to_a_line(tmp_path: Path) -> None:
+    with pytest.raises(ModelError) as caught:
+        translate_with(tmp_path, "raise ValueError('x' * 10_000 + chr(10) + 'second')")
+    assert len(caught.value.why) == 300 and "second" not in str(caught.value)
+
+
+def test_nothing_is_written_beside_the_handler(tmp_path: Path) -> None:
+    (tmp_path / "neighbour.py").write_text("WORD = 'x'\n")
+    (tmp_path / "handler.py").write_text(
+        "from neighbour import WORD\nclass Handler:\n  load = print\n  translate = print\n"
+    )
+    load_model(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["handler.py", "neighbour.py"]
+
+
 def test_a_relative_folder_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_handler(tmp_path / "model", LOAD + TRANSLATE + "return [str(self.told[0])]")
     monkeypatch.chdir(tmp_path)

@@ -62,7 +62,7 @@ def from_text(
             folder, split, out, collection_id=collection, on_progress=checking.on_progress
         )
     lines = [
-        f"{made.items:,} items, {made.languages:,} languages, "
+        f"{made.items:,} items, {len(made.languages):,} languages, "
         f"{made.sentence_pairs:,} sentence pairs -> {safe(str(made.catalog))}"
     ]
     lines += [f"  left out {safe(name)}: {safe(why)}" for name, why in made.skipped.items()]

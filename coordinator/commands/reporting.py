@@ -11,6 +11,7 @@ from coordinator.domain.paths import BatchKeys
 from coordinator.errors import BadInput, BatchMissing
 from coordinator.ledger import Ledger
 from coordinator.reports import ComparisonRow, Summary, compare_scores, local_reports, read_scores
+from coordinator.reports.batches import find_batch
 from coordinator.settings import Settings
 from coordinator.storage import open_storage
 
@@ -38,14 +39,21 @@ def report(
     """Write the report of a batch from its logs alone; publish the scores if its ledger is here.
 
     Args:
+        settings: where logs, reports and ledgers are.
+        batch: its name; None = the only one there.
+        clock: for opening the ledger.
         log_dir: read these logs, wherever the batch's own are.
+        run_list: the items that should have run; None = the batch's own list.
+        report_dir: where to; None = the batch's folder among the reports.
 
     Raises:
         BadInput: there are no logs, or of several batches.
     """
-    folder = report_dir or settings.report_dir / (batch or settings.log_dir.name)
-    known = _record(settings, batch, clock) if batch else None
+    if batch is None:
+        batch = find_batch(log_dir or settings.log_dir, None).name
+    known = _record(settings, batch, clock)
     logs = log_dir or (Path(known.log_dir) if known else settings.log_dir)
+    folder = report_dir or settings.report_dir / batch
     summary = local_reports(logs, run_list=run_list, report_dir=folder, batch=batch)
     return Report(summary, folder, _publish(known, folder / SCORES) if known else "")
 

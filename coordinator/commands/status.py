@@ -43,7 +43,7 @@ def open_ledger(settings: Settings, batch: str, clock: Clock) -> Ledger:
         return Ledger.open(batch_folder(settings, batch), clock, read_only=True)
     except BatchMissing as error:
         known = batch_names(settings)
-        hint = nearest(batch, known) or f"{len(known)} batches are known here: coordinator ls"
+        hint = nearest(batch, known) or f"coordinator ls lists those that are ({len(known)})"
         raise BatchMissing(error.what, why=error.why, hint=hint) from error
 
 

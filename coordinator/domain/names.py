@@ -2,7 +2,7 @@
 
 A job name is `<batch>--<unit>--a<n>v1`: the unit is an item or pack with its step in front, the
 `v1` is the version of the scheme. Neither batch nor unit ever holds `--`, so the name can be taken
-apart again. Nomad's whole ID, `<parent>/dispatch-<name>-<unix>-<8 hex>`, stays under 200 characters.
+apart again. Nomad's ID, `<parent>/dispatch-<name>-<unix>-<8 hex>`, stays under 200 characters.
 """
 
 import hashlib
@@ -10,14 +10,24 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+OUTCOME, BEGUN = "outcome.json", "begun.json"  # what the frame writes for each attempt
+
 MAX_ITEM_ID_BYTES = 180
+MAX_FILE_NAME_BYTES = 200
 MAX_BATCH = 40
 MAX_STEP = 24
 MAX_UNIT = 48
 
 _ITEM_ID = re.compile(r"\w(?:[\w.+@=,:~-]*[\w+@=~-])?")
 _SLUG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
-_JOB_NAME = re.compile(r"(?P<batch>.+?)--(?P<unit>.+?)--a(?P<attempt>\d+)v1")
+_STEP = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
+_PART = r"[A-Za-z0-9](?:[A-Za-z0-9_.]|-(?!-))*"
+_JOB_NAME = re.compile(
+    rf"(?P<batch>{_PART})--(?P<unit>{_PART})--a(?P<attempt>[0-9]{{1,9}})v1"
+    r"(?:-[0-9]{9,12}-[0-9a-f]{8})?"  # what Nomad appends
+)
+# What packs, and texts that were cut, are called; no other unit may look so.
+_TAKEN = re.compile(r"[^.]*\.pack-[0-9]+|.*-[0-9a-f]{10}")
 
 
 def item_id_problem(text: object) -> str | None:
@@ -37,21 +47,35 @@ def item_id_problem(text: object) -> str | None:
 
 def batch_name_problem(text: str) -> str | None:
     """Why a batch name cannot be used in paths and job names, or None if it can."""
-    return _slug_problem(text, MAX_BATCH)
+    return _slug_problem(text, MAX_BATCH, _SLUG, "_ . -")
 
 
 def step_name_problem(text: str) -> str | None:
-    """Why a step name cannot be used in paths and job names, or None if it can."""
-    return _slug_problem(text, MAX_STEP)
+    """Why a step name cannot be used in paths and job names, or None if it can.
+
+    It has no dot: the first dot of a job name's unit ends the step.
+    """
+    return _slug_problem(text, MAX_STEP, _STEP, "_ -")
 
 
-def _slug_problem(text: str, longest: int) -> str | None:
+def file_name_problem(name: str) -> str | None:
+    """Why the name of a file that a job leaves cannot be used, or None if it can."""
+    if name in (OUTCOME, BEGUN):
+        return "the frame around the job writes this file itself"
+    if not name or name.startswith(".") or not name.isprintable() or set(name) & set("/\\"):
+        return "not a plain file name"
+    if len(name.encode()) > MAX_FILE_NAME_BYTES:
+        return f"longer than {MAX_FILE_NAME_BYTES} bytes"
+    return None
+
+
+def _slug_problem(text: str, longest: int, rule: re.Pattern[str], inside: str) -> str | None:
     if not text:
         return "empty"
     if len(text) > longest:
         return f"longer than {longest} characters"
-    if not _SLUG.fullmatch(text):
-        return "only A-Z a-z 0-9 and, inside, _ . - are allowed"
+    if not rule.fullmatch(text):
+        return f"only A-Z a-z 0-9 and, inside, {inside} are allowed"
     if "--" in text:
         return "two hyphens in a row separate the parts of a job name"
     return None
@@ -72,7 +96,7 @@ class JobName:
     def parse(cls, name: str) -> "JobName | None":
         """The parts of `name` (a bare job name or a whole Nomad ID), or None if it is not ours."""
         bare = name.rpartition("/dispatch-")[2]
-        found = _JOB_NAME.match(bare)
+        found = _JOB_NAME.fullmatch(bare)
         if not found:
             return None
         return cls(found["batch"], found["unit"], int(found["attempt"]))
@@ -89,9 +113,12 @@ def unit_of_pack(step: str, number: int) -> str:
 
 
 def _fitted(text: str, longest: int) -> str:
-    """Only `[A-Za-z0-9_.-]` without `--`; a changed text carries a hash of the whole one."""
+    """Only `[A-Za-z0-9_.-]` without `--`; a changed text carries a hash of the whole one.
+
+    No two texts give the same, but for a collision of their hashes.
+    """
     safe = re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9_.-]", "_", text)).rstrip("-.")
-    if safe == text and len(safe) <= longest:
+    if safe == text and len(safe) <= longest and not _TAKEN.fullmatch(text):
         return safe
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:10]
     return f"{safe[: longest - 11].rstrip('-.')}-{digest}"

@@ -7,10 +7,14 @@ def pack_size(ready: int, *, lanes: int | None, largest: int) -> int:
     """Items for the next pack: guided self-scheduling (Polychronopoulos and Kuck, 1987).
 
     A pack takes a share of what is left, 1 / (2 x lanes), so packs shrink towards the end and the
-    lanes end together; but never below half the largest, since each dispatch loads its model anew.
+    lanes end together. Each dispatch loads its model anew, so a pack is never below half the
+    largest, unless that left a lane without work.
     """
-    share = math.ceil(ready / (2 * lanes)) if lanes else largest
-    return max(1, largest // 2, min(largest, share))
+    if not lanes:
+        return largest
+    share = math.ceil(ready / (2 * lanes))
+    floor = min(largest // 2, math.ceil(ready / lanes))
+    return max(1, floor, min(largest, share))
 
 
 def most_out(lanes: int | None) -> float:

@@ -8,8 +8,9 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from coordinator.domain.names import file_name_problem
 from coordinator.domain.states import FailureKind
 from coordinator.errors import BadInput
 
@@ -26,6 +27,13 @@ class FileRecord(_Document):
     name: str
     size: int = Field(ge=0)  # bytes
     sha256: str
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_plain(cls, name: str) -> str:
+        if problem := file_name_problem(name):
+            raise ValueError(problem)
+        return name
 
 
 class InputRef(_Document):

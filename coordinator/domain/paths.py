@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from coordinator.domain.names import BEGUN, OUTCOME
+
 
 @dataclass(frozen=True)
 class AttemptKeys:
@@ -12,11 +14,11 @@ class AttemptKeys:
 
     @property
     def begun(self) -> str:
-        return f"{self.prefix}begun.json"
+        return f"{self.prefix}{BEGUN}"
 
     @property
     def outcome(self) -> str:
-        return f"{self.prefix}outcome.json"
+        return f"{self.prefix}{OUTCOME}"
 
     def file(self, name: str) -> str:
         return f"{self.prefix}{name}"

@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from coordinator.domain.job_options import JOB_OPTIONS
-from coordinator.domain.names import batch_name_problem, step_name_problem
+from coordinator.domain.names import batch_name_problem, file_name_problem, step_name_problem
 from coordinator.domain.states import FailureKind as Kind
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|)")
@@ -90,8 +90,8 @@ class Step(_Part):
     @classmethod
     def _outputs_are_names(cls, outputs: tuple[str, ...]) -> tuple[str, ...]:
         for name in outputs:
-            if "/" in name or name.startswith(".") or name in ("outcome.json", "begun.json"):
-                raise ValueError(f"output {name!r} is not a plain file name")
+            if problem := file_name_problem(name):
+                raise ValueError(f"output {name!r}: {problem}")
         return outputs
 
     def retry_rule(self, kind: Kind) -> RetryRule:

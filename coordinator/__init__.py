@@ -1,3 +1,3 @@
-"""Runs batches of jobs on HashiCorp Nomad, or on the embedded local executor, and accounts for each."""
+"""Runs batches of jobs on Nomad or on the embedded executor, and accounts for each item."""
 
 __version__ = "0.1.0"

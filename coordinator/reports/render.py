@@ -34,7 +34,8 @@ _INDENT = " " * 9
 
 def render(summary: Summary) -> RenderableType:
     """All that a person needs to see, for a console that takes text as it is."""
-    parts: list[RenderableType] = [_headline(summary), Text(), _table(summary), Text()]
+    table = (_table(summary), Text(_check(summary), "dim"))
+    parts: list[RenderableType] = [_headline(summary), Text(), *table, Text()]
     parts += _failures(summary)
     parts += _scores(summary)
     parts += _notes(summary)
@@ -60,12 +61,17 @@ def _headline(summary: Summary) -> Text:
 
 
 def _table(summary: Summary) -> Table:
-    """Each row with its list; indented rows are parts of the row above them."""
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(no_wrap=True)
-    for name, number, file, style in _rows(summary):
+    """Each row with its list; indented rows are parts of the row above them.
+
+    Names and numbers are never cut, however narrow the terminal.
+    """
+    rows = list(_rows(summary))
+    table = Table(box=None, show_header=False, show_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, min_width=max(len(row[0]) for row in rows))
+    widest = max(len(f"{row[1]:,}") for row in rows)
+    table.add_column(no_wrap=True, justify="right", min_width=widest)
+    table.add_column(overflow="fold")
+    for name, number, file, style in rows:
         style = style if number else "dim"
         table.add_row(Text(name, style), Text(f"{number:,}", style), Text(file, style))
     return table
@@ -84,9 +90,9 @@ def _rows(summary: Summary) -> Iterator[tuple[str, int, str, str]]:
     yield "not run", counts.not_run, NOT_RUN, "yellow"
     if summary.skipped:
         yield "  skipped", summary.skipped, SKIPPED, ""
-    yield "run list", counts.run_list, f"{RUN_LIST}  {_check(summary)}", "bold"
+    yield "run list", counts.run_list, RUN_LIST, "bold"
     if summary.outside:
-        yield "not on the list", summary.outside, f"{OUTSIDE}  in no number above", "yellow"
+        yield "not on the list", summary.outside, f"{OUTSIDE} (in no number above)", "yellow"
 
 
 def _check(summary: Summary) -> str:
@@ -100,7 +106,7 @@ def _check(summary: Summary) -> str:
         counts.not_run,
     )
     sign = "=" if counts.total == counts.run_list else "IS NOT"
-    return f"{sign} {' + '.join(f'{part:,}' for part in parts)}"
+    return f"{counts.run_list:,} {sign} {' + '.join(f'{part:,}' for part in parts)}"
 
 
 def _failures(summary: Summary) -> Iterator[Text]:
@@ -143,8 +149,9 @@ def _notes(summary: Summary) -> Iterator[Text]:
 
 
 def _places(summary: Summary) -> Iterator[Text]:
+    yield Text(f"logs     {for_terminal(summary.log_dir)}")
     yield Text(f"lists    {for_terminal(summary.report_dir)}")
-    if SCORES in summary.lists.values():
+    if SCORES in summary.files:
         yield Text(f"scores   {for_terminal(summary.report_dir)}/{SCORES}")
     for number, command in enumerate(summary.next_commands):
         yield Text(f"{'next' if number == 0 else '':<9}{for_terminal(command)}", style="bold")

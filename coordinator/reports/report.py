@@ -127,7 +127,7 @@ def _summary(
         outside=len(sorting.outside),
         groups=grouped(findings.messages),
         notes=tuple(sorted(set(tree.notes), key=lambda note: (note.file, note.problem))),
-        lists={name.partition(".")[0]: name for name in sorted(files)},
+        files=tuple(sorted(files)),
         averages=findings.averages,
         next_commands=next_commands(findings.logs.batch, sorting.failed),
         failed=sorting.failed,

@@ -19,6 +19,7 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 _HEADER = b"Traceback (most recent call last):"
 _DIRECT = b"The above exception was the direct cause of the following exception:"
 _DURING = b"During handling of the above exception, another exception occurred:"
+_GROUP_MARGIN = b"  | "  # of an exception group's own traceback
 _FATAL = b"Fatal Python error:"
 
 # What stands before the traceback of an exception that ends no process.
@@ -185,6 +186,7 @@ class _Crash:
         self._cause = (self._cause or self._final.text) if self._final and link == _DIRECT else ""
 
     def _follow(self, number: int, line: bytes) -> None:
+        line = line.removeprefix(_GROUP_MARGIN)
         if line[:1] in b" \t" or line.startswith(b"[Previous line repeated"):
             return
         self._in_frames = False

@@ -44,7 +44,7 @@ class Summary:
         outside: items that left logs and are not on the run list; in no other number.
         groups: failures by distinct error; the parts add up to `counts.failed`.
         notes: what in the log folder could not be used.
-        lists: what was written: name -> file name in `report_dir`.
+        files: the names of what was written to `report_dir`, sorted.
         averages: metric -> mean over the run list without early exits.
         failed: kind -> its failed items, sorted.
     """
@@ -62,7 +62,7 @@ class Summary:
     outside: int
     groups: tuple[ErrorGroup, ...]
     notes: tuple[Note, ...]
-    lists: Mapping[str, str]
+    files: tuple[str, ...]
     averages: Mapping[str, Average]
     next_commands: tuple[str, ...]
     failed: Mapping[FailureKind, tuple[str, ...]] = field(repr=False)
@@ -86,7 +86,7 @@ class Summary:
             "outside_run_list": self.outside,
             "groups": [group.to_json() for group in self.groups],
             "notes": [asdict(note) for note in self.notes],
-            "lists": dict(self.lists),
+            "files": list(self.files),
             "averages": {metric: asdict(a) for metric, a in self.averages.items()},
             "next_commands": list(self.next_commands),
         }

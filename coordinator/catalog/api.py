@@ -1,7 +1,6 @@
 """Items of a STAC API, page by page.
 
-Written on plain requests: pystac-client (0.9) opens a `next` link that is no URL as a local file,
-follows pages in a circle for ever and ends quietly at an empty page; these answers are not trusted.
+Written on plain requests, not on pystac-client: see docs/decisions/0007-reading-items.md.
 """
 
 import json

@@ -14,7 +14,7 @@ from rich.text import Text
 from coordinator.cli.output import Output
 from coordinator.cli.words import clock_time, duration
 from coordinator.domain.shown import for_terminal
-from coordinator.engine import Recovery, Snapshot
+from coordinator.engine import Recovery, Snapshot, StepProgress
 
 _PLAIN_SECONDS = 30.0
 _REDRAW_SECONDS = 0.2
@@ -113,7 +113,7 @@ def _live(output: Output) -> Live | None:
 
 def plain_line(snapshot: Snapshot) -> str:
     steps = ", ".join(
-        f"{step.name} {step.done:,}/{step.total:,}"
+        f"{step.name} {_done(step):,}/{step.total:,}"
         + (f" ({step.failed:,} failed)" if step.failed else "")
         for step in snapshot.steps
     )
@@ -129,10 +129,10 @@ def rendered(snapshot: Snapshot) -> RenderableType:
         failed = Text(f"failed {step.failed:,}", style="red" if step.failed else "")
         grid.add_row(
             Text(step.name),
-            ProgressBar(total=max(1, step.total), completed=step.done, width=28),
-            Text(f"{step.done:,} / {step.total:,}", justify="right"),
+            ProgressBar(total=max(1, step.total), completed=_done(step), width=28),
+            Text(f"{_done(step):,} / {step.total:,}", justify="right"),
             failed,
-            Text(f"running {step.running:,}"),
+            Text(f"running {step.running - step.worked_off:,}"),
         )
     parts: list[RenderableType] = [Text(_headline(snapshot), style="bold"), grid]
     parts += [Text(line, style="yellow") for line in _news(snapshot).splitlines()]
@@ -141,6 +141,10 @@ def rendered(snapshot: Snapshot) -> RenderableType:
         for t in snapshot.failures[-3:]
     ]
     return Group(*parts)
+
+
+def _done(step: StepProgress) -> int:
+    return step.done + step.worked_off
 
 
 def _headline(snapshot: Snapshot) -> str:

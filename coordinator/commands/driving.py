@@ -10,11 +10,12 @@ from coordinator.bootstrap import batch_folder, make_cluster, set_up_log
 from coordinator.clock import Clock
 from coordinator.commands.record import BatchRecord, record_of
 from coordinator.commands.results import Results, results_of
+from coordinator.domain.paths import BatchKeys
 from coordinator.engine import Driver, Recovery, Snapshot, Wish
 from coordinator.errors import ExitCode
 from coordinator.ledger import Ledger, driver_lock
 from coordinator.settings import Settings
-from coordinator.storage import open_storage
+from coordinator.storage import Storage, open_storage
 
 OnTick = Callable[[Snapshot], None]
 OnSignal = Callable[[str], None]
@@ -69,6 +70,7 @@ def _drive(settings: Settings, ledger: Ledger, clock: Clock, watch: Watch) -> Dr
     cluster = make_cluster(settings, record.cluster, record.batch, record.slots)
     try:
         storage = open_storage(record.output_root)
+        _leave_word(record, ledger, storage)
         driver = Driver(record.to_batch(), ledger, cluster, storage, clock)
         with _signals(driver, watch.on_signal) as signals:
             recovery = driver.recover()
@@ -79,6 +81,16 @@ def _drive(settings: Settings, ledger: Ledger, clock: Clock, watch: Watch) -> Dr
     results = results_of(ledger, record)
     ended_by = signals.first if not results.is_finished else 0
     return Driven(record, results, recovery, ended_by)
+
+
+def _leave_word(record: BatchRecord, ledger: Ledger, storage: Storage) -> None:
+    """Put the record beside the outputs and into the log tree; a crash may have come before."""
+    key = BatchKeys(record.batch).record
+    if storage.size(key) is None:
+        storage.write(key, record.to_bytes())
+    logs = open_storage(record.logs.folder.as_uri())
+    logs.write("items.txt", "".join(f"{item}\n" for item in ledger.item_ids()).encode())
+    logs.write("batch.json", record.to_bytes())
 
 
 @dataclass

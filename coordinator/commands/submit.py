@@ -26,13 +26,7 @@ def begin(plan: Plan, settings: Settings, clock: Clock) -> None:
     """
     record = plan.record
     folder = batch_folder(settings, record.batch)
-    storage = open_storage(record.output_root)
-    refuse_known_name(folder, storage, record.batch)
-    storage.write(BatchKeys(record.batch).record, record.to_bytes())
-    logs = record.logs.folder
-    logs.mkdir(parents=True, exist_ok=True)
-    (logs / "batch.json").write_bytes(record.to_bytes())
-    (logs / "items.txt").write_text("".join(f"{item.id}\n" for item in plan.selection.items))
+    refuse_known_name(folder, open_storage(record.output_root), record.batch)
     keyed = _with_sort_keys(plan.selection.items, record)
     Ledger.create(folder, clock, as_document(record), keyed).close()
 

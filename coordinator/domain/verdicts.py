@@ -87,19 +87,17 @@ def _from_exit(ending: Ending) -> Verdict:
     if ending.oom_killed or ending.signal == 9 or code == 137:
         return _failed(FailureKind.OUT_OF_MEMORY, "killed (exit 137): out of memory, most likely")
     if ending.signal:
-        return _failed(FailureKind.UNKNOWN, f"ended by signal {ending.signal}", AttemptState.UNKNOWN)
+        return _failed(
+            FailureKind.UNKNOWN, f"ended by signal {ending.signal}", AttemptState.UNKNOWN
+        )
     kind = _BY_EXIT_CODE.get(WorkerExit(code)) if code in set(WorkerExit) else None
     if kind is not None:
         return _failed(kind, f"exit code {code} and no outcome")
     if code is None and ending.detail:
         return _failed(FailureKind.INFRASTRUCTURE, ending.detail)
     reason = "no exit code" if code is None else f"exit code {code}"
-    return _failed(
-        FailureKind.UNKNOWN, f"{reason}, no outcome and no reason", AttemptState.UNKNOWN
-    )
+    return _failed(FailureKind.UNKNOWN, f"{reason}, no outcome and no reason", AttemptState.UNKNOWN)
 
 
-def _failed(
-    kind: FailureKind, reason: str, state: AttemptState = AttemptState.FAILED
-) -> Verdict:
+def _failed(kind: FailureKind, reason: str, state: AttemptState = AttemptState.FAILED) -> Verdict:
     return Verdict(state, kind, reason)

@@ -1,5 +1,6 @@
 """The tick, and the loop that only repeats it."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -47,6 +48,8 @@ class Pace:
     shortest: float = 0.02
     longest: float = 0.25
     longest_outage: float = 30.0
+    between_peeks: float = 3.0
+    most_peeked: int = 64  # dispatches; beyond that, looking into each would cost too much
 
 
 class Driver:
@@ -67,6 +70,7 @@ class Driver:
         self._pace = pace or Pace()
         self._progress = Progress(clock)
         self._finished_of: dict[int, int] = {}  # running dispatch -> items known to be finished
+        self._peek_at = clock.monotonic()
         self._wish, self._trouble = Wish.FINISH, ""
         self._log = structlog.get_logger().bind(batch=batch.name)
 
@@ -105,6 +109,7 @@ class Driver:
         for dispatch in changes.running:
             self._ledger.move(dispatch, S.SUBMITTED, S.RUNNING)
         self._stop_slow(changes)
+        self._peek([d for d in tracked if d.state is S.RUNNING])
         self._collect(changes, {d.id for d in changes.running})
         left = len(out) - len(changes.ended)
         sent = self._dispatcher.send_ready(left) if self._wish is Wish.FINISH else 0
@@ -116,10 +121,18 @@ class Driver:
         return self._progress.snapshot(
             self._ledger.tally(),
             self.batch,
+            worked_off=self._worked_off(),
             paused=self._dispatcher.paused,
             draining=self._wish is not Wish.FINISH,
             trouble=self._trouble,
         )
+
+    def _worked_off(self) -> Counter[int]:
+        """Step -> items that are done in packs that still run."""
+        counts: Counter[int] = Counter()
+        for dispatch in self._ledger.out() if self._finished_of else ():
+            counts[dispatch.step] += self._finished_of.get(dispatch.id, 0)
+        return counts
 
     def _tick_or_trouble(self) -> int:
         """A tick; an outage moves nothing and is said."""
@@ -157,6 +170,15 @@ class Driver:
         """Seconds that a dispatch may have run by now: one item's limit more than it finished."""
         finished = self._finished_of.get(dispatch.id, 0)
         return self.batch.step(dispatch).time_limit * (finished + 1)
+
+    def _peek(self, running: list[Dispatch]) -> None:
+        """Now and then, see how far the running packs are: only for whoever looks on."""
+        if self._clock.monotonic() < self._peek_at or len(running) > self._pace.most_peeked:
+            return
+        self._peek_at = self._clock.monotonic() + self._pace.between_peeks
+        for dispatch in running:
+            if dispatch.size > 1:
+                self._finished_of[dispatch.id] = self._collector.finished_items(dispatch)
 
     def _stop_slow(self, changes: Changes) -> None:
         for dispatch, seconds in changes.slow:

@@ -1,6 +1,7 @@
 """Where a batch stands, as one record for whoever shows it."""
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from coordinator.clock import Clock
@@ -19,6 +20,7 @@ class StepProgress:
 
     name: str
     done: int
+    worked_off: int  # done too, in packs that still run
     failed: int
     running: int  # with the cluster
     ready: int
@@ -76,15 +78,26 @@ class Progress:
         self._failures[kind] = Trouble(kind, item, reason, before.count + 1 if before else 1)
 
     def snapshot(
-        self, tally: Tally, batch: Batch, *, paused: bool, draining: bool, trouble: str
+        self,
+        tally: Tally,
+        batch: Batch,
+        *,
+        worked_off: Mapping[int, int],
+        paused: bool,
+        draining: bool,
+        trouble: str,
     ) -> Snapshot:
+        """One look. `worked_off`: step -> items done in packs that still run."""
         now = self._clock.monotonic()
         finished = sum(tally.items.get(state, 0) for state in FINISHED_ITEMS)
         rate = self._rate(now, finished)
         return Snapshot(
             batch=batch.name,
             tally=tally,
-            steps=tuple(_step(tally, name, i) for i, name in enumerate(batch.step_names)),
+            steps=tuple(
+                _step(tally, name, i, worked_off.get(i, 0))
+                for i, name in enumerate(batch.step_names)
+            ),
             failures=tuple(self._failures.values()),
             elapsed=now - self._began,
             rate=rate,
@@ -107,10 +120,11 @@ class Progress:
         return (finished - before) / (now - then)
 
 
-def _step(tally: Tally, name: str, step: int) -> StepProgress:
+def _step(tally: Tally, name: str, step: int, worked_off: int) -> StepProgress:
     return StepProgress(
         name=name,
         done=tally.of_step(step, S.SUCCEEDED, S.NO_DATA),
+        worked_off=worked_off,
         failed=tally.failed_at.get(step, 0),
         running=tally.of_step(step, S.CLAIMED, S.SUBMITTED, S.RUNNING),
         ready=tally.of_step(step, S.READY),

@@ -50,12 +50,16 @@ class Tree:
         except OSError as error:
             self.note(folder, _reason(error))
             return Entries((), ())
-        folders = tuple(Path(e.path) for e in found if e.is_dir(follow_symlinks=False))
-        files = tuple(Path(e.path) for e in found if e.is_file(follow_symlinks=False))
-        for path in {Path(e.path) for e in found} - {*folders, *files}:
-            link = path.is_symlink()
-            self.note(path, "a symbolic link: not followed" if link else "no file: not opened")
-        return Entries(folders, files)
+        folders, files = [], []
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(Path(entry.path))
+            elif entry.is_file(follow_symlinks=False):
+                files.append(Path(entry.path))
+            else:
+                link = "a symbolic link: not followed"
+                self.note(Path(entry.path), link if entry.is_symlink() else "no file: not opened")
+        return Entries(tuple(folders), tuple(files))
 
     def open(self, path: Path) -> BinaryIO | None:
         """A stream of a plain file; None, and told, where it is none or cannot be read."""

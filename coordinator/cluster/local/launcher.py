@@ -98,7 +98,8 @@ class Launcher:
         own = {"COORDINATOR_JOB": spec.name, shim.MARK: str(job.path), "PYTHONUNBUFFERED": "1"}
         if spec.resources.gpus and self._cards:
             own[VARIABLE] = ",".join(share(self._cards, slot, spec.resources.gpus))
-        return {**self._environment, **own}
+        threads = {"OMP_NUM_THREADS": str(spec.resources.cpu)}  # jobs share the machine's cores
+        return {**threads, **self._environment, **own}
 
     @cached_property
     def _cards(self) -> list[str]:

@@ -37,10 +37,12 @@ def add_to(app: App) -> None:
 
 
 def submit(
-    *,
-    batch_name: Annotated[
-        str | None, Parameter(group=_WHAT, help="default <pipeline>-<YYYYMMDD-HH>")
+    batch: Annotated[
+        str | None, Parameter(help="the batch; default <pipeline>-<YYYYMMDD-HH>")
     ] = None,
+    /,
+    *,
+    batch_name: Annotated[str | None, Parameter(group=_WHAT, help="the same as BATCH")] = None,
     pipeline: Annotated[Path | None, Parameter(group=_WHAT, help="pipeline file (YAML)")] = None,
     model: Annotated[
         str | None, Parameter(group=_WHAT, help="folder with handler.py or a Hugging Face model")
@@ -115,7 +117,7 @@ def submit(
     given = {name for name, value in asked.items() if value is not None}
     request = SubmitRequest(
         settings=common.load(**asked),
-        batch_name=batch_name,
+        batch_name=one_name(batch, batch_name) if batch or batch_name else None,
         item_list=item_list,
         collections=tuple(benchmark_sources),
         limit_items=limit_items,

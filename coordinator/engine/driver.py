@@ -34,11 +34,11 @@ class Wish(Enum):
 class Recovery:
     """What a start found of an earlier run."""
 
-    adopted: int = 0  # dispatches that the cluster had
-    sent_again: int = 0  # dispatches that it had not
+    adopted: int = 0  # dispatches that the cluster was given
+    sent_again: int = 0  # dispatches that it had never heard of
 
     def __str__(self) -> str:
-        return f"{self.adopted} dispatches adopted, {self.sent_again} sent again, 0 lost"
+        return f"{self.adopted} dispatches adopted, {self.sent_again} sent again"
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,12 @@ class Driver:
 
     def recover(self) -> Recovery:
         """Adopt or send again what an earlier run left between claim and confirm."""
-        claimed = [d for d in self._ledger.out() if d.state is S.CLAIMED]
-        adopted = sum(self._dispatcher.settle(dispatch) for dispatch in claimed)
-        self._ledger.note("started", f"{adopted} adopted, {len(claimed) - adopted} sent again")
-        return Recovery(adopted, len(claimed) - adopted)
+        out = self._ledger.out()
+        claimed = [d for d in out if d.state is S.CLAIMED]
+        known = sum(self._dispatcher.settle(dispatch) for dispatch in claimed)
+        found = Recovery(len(out) - len(claimed) + known, len(claimed) - known)
+        self._ledger.note("started", str(found))
+        return found
 
     def tick(self) -> int:
         """One round of observing, collecting and dispatching; how much it changed."""

@@ -1,4 +1,4 @@
-"""The last wall before a file is opened: it holds even if a link appears after the folder was read."""
+"""The last wall before a file is opened: it holds for links that appear after the listing too."""
 
 import os
 from pathlib import Path

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """`coordinator compare` as a script; --help lists the flags."""
 
 import sys

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """`coordinator report` as a script; --help lists the flags."""
 
 import sys

@@ -11,6 +11,7 @@ from tests.docker_engine import (  # noqa: F401  (fixtures)
     docker_engine,
     worker_image,
 )
+from tests.servers import s3_bucket, s3_server  # noqa: F401  (fixtures)
 from tests.support import require_data, require_program
 
 

@@ -12,3 +12,26 @@ def checked_key(key: str) -> str:
     if "\0" in key or any(part in ("", ".", "..") for part in key.split("/")):
         raise StorageError(f"{key!r} is not a key", hint="this is a defect; please report it")
     return key
+
+
+def checked_prefix(prefix: str) -> str:
+    """`prefix` itself: the beginning of keys, "" for all of them.
+
+    Raises:
+        StorageError: no key begins so.
+    """
+    folder = prefix.rpartition("/")[0]
+    if folder or prefix.startswith("/"):
+        checked_key(folder)
+    return prefix
+
+
+def checked_folder(prefix: str) -> str:
+    """`prefix` itself: all keys of one folder, never of the whole store.
+
+    Raises:
+        StorageError: it does not end with a slash, or no key begins so.
+    """
+    if not prefix.endswith("/"):
+        raise StorageError(f"{prefix!r} is not a key", why="of a folder, which ends with /")
+    return checked_prefix(prefix)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from coordinator.errors import ObjectMissing, StorageError
-from coordinator.storage.keys import checked_key
+from coordinator.storage.keys import checked_folder, checked_key, checked_prefix
 
 
 class LocalStorage:
@@ -68,14 +68,24 @@ class LocalStorage:
                 return None
 
     def list(self, prefix: str) -> Iterator[str]:
-        folder = self.root.joinpath(*prefix.split("/")[:-1])
-        for base, folders, files in os.walk(folder):
-            folders.sort()
-            keys = (str(Path(base, name).relative_to(self.root)) for name in sorted(files))
-            yield from (k for k in keys if k.startswith(prefix) and not _is_aside(k))
+        above = checked_prefix(prefix).rpartition("/")[0]
+        folder = self.path(above) if above else self.root
+        with _translated(prefix):
+            yield from self._below(folder, f"{above}/" if above else "", prefix)
+
+    def _below(self, folder: Path, start: str, prefix: str) -> Iterator[str]:
+        """Keys in order: a folder stands where its name with a slash does."""
+        for name, entry in sorted(_entries(folder)):
+            key = start + name
+            if not key.startswith(prefix):
+                continue
+            if name.endswith("/"):
+                yield from self._below(Path(entry), key, prefix)
+            elif not _is_aside(key):
+                yield key
 
     def delete(self, prefix: str) -> int:
-        count = sum(1 for _ in self.list(prefix))
+        count = sum(1 for _ in self.list(checked_folder(prefix)))
         with _translated(prefix), suppress(FileNotFoundError):
             shutil.rmtree(self.path(prefix.rstrip("/")))
         return count
@@ -94,6 +104,16 @@ class LocalStorage:
             with suppress(FileNotFoundError):
                 os.unlink(name)
             raise
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, str]]:
+    """Name (of folders with a slash) and path of what is in a folder, symbolic links left out."""
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield f"{entry.name}/", entry.path
+            elif not entry.is_symlink():
+                yield entry.name, entry.path
 
 
 def _is_aside(key: str) -> bool:

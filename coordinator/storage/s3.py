@@ -23,7 +23,7 @@ from coordinator.errors import (
     UsageError,
 )
 from coordinator.storage.hrefs import split_s3
-from coordinator.storage.keys import checked_key
+from coordinator.storage.keys import checked_folder, checked_key, checked_prefix
 from coordinator.storage.streams import guarded
 
 if TYPE_CHECKING:
@@ -143,12 +143,12 @@ class S3Storage:
             return None
 
     def list(self, prefix: str) -> Iterator[str]:
-        for page in self._pages(prefix):
+        for page in self._pages(checked_prefix(prefix)):
             yield from page
 
     def delete(self, prefix: str) -> int:
         count = 0
-        for page in self._pages(prefix):
+        for page in self._pages(checked_folder(prefix)):
             self._delete(page)
             count += len(page)
         return count

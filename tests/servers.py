@@ -1,0 +1,210 @@
+"""Real servers that tests talk to: S3 (versitygw), a STAC API (rustac), files over HTTP."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import boto3
+import pytest
+
+from tests.support import REPOSITORY, unmet
+
+START_SECONDS = 30.0
+BUCKET = "test-bucket"
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """An S3 server that has been started."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client finds it and its keys by."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server. Its first build takes a minute or two: give tests a longer time limit."""
+    server = S3Server(f"http://127.0.0.1:{free_port()}", "test-key", "test-secret")
+    command = [s3_binary(), "--access", server.access_key, "--secret", server.secret_key]
+    command += ["--port", server.endpoint.removeprefix("http://"), "--quiet"]
+    command += ["posix", str(tmp_path_factory.mktemp("s3"))]
+    with started(command, server.endpoint, tmp_path_factory.mktemp("s3-log") / "log"):
+        yield server
+
+
+def s3_binary() -> str:
+    script = REPOSITORY / "local-cluster/build-s3.sh"
+    done = subprocess.run([str(script)], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        unmet(f"no S3 server ({done.stderr.strip()})", "install Go 1.26 or set VERSITYGW_BIN")
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def s3_bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of an empty bucket; endpoint and keys stand in the environment."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in server_environment(s3_server).items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3")
+    with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
+        client.create_bucket(Bucket=BUCKET)
+    yield BUCKET
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+        for entry in page.get("Contents", []):
+            client.delete_object(Bucket=BUCKET, Key=entry["Key"])
+
+
+def server_environment(server: S3Server) -> dict[str, str]:
+    """The server's environment, without any file of the machine's user."""
+    nowhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    return server.environment | nowhere
+
+
+@contextlib.contextmanager
+def stac_api(folder: Path, *hrefs: Path) -> Iterator[str]:
+    """The address of a real STAC API that holds these collections and items."""
+    address = f"127.0.0.1:{free_port()}"
+    program = Path(sys.executable).parent / "rustac"
+    command = [str(program), "serve", *map(str, hrefs), "--addr", address]
+    with started(command, f"http://{address}", folder / "rustac.log"):
+        yield f"http://{address}"
+
+
+@contextlib.contextmanager
+def started(command: list[str], url: str, log: Path) -> Iterator[None]:
+    """A server process while the block runs, waited for until it takes connections."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out)
+        try:
+            wait_for(lambda: answers(url) or process.poll() is not None)
+            assert process.poll() is None, f"{command[0]} ended: {log.read_text()}"
+            yield
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+def answers(url: str) -> bool:
+    host, _, port = url.removeprefix("http://").partition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_for(is_true: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+    end = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class WebServer:
+    """A web server in this process that notes what it is asked for."""
+
+    url: str
+    requests: list[str] = field(default_factory=list)  # as "GET /path?query"
+
+
+Answer = tuple[int, dict[str, str], bytes]  # status, headers, body
+
+
+@contextlib.contextmanager
+def web_server(answer: Callable[[str, bytes], Answer]) -> Iterator[WebServer]:
+    """Answers each request by `answer(request, body)`, the request as `GET /path?query`."""
+    server = WebServer("")
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            request = f"{self.command} {self.path}"
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            server.requests.append(request)
+            status, headers, data = answer(request, body)
+            self.send_response(status)
+            for name, value in {"content-length": str(len(data)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(data)
+            self.close_connection = headers.get("connection") == "close"
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with _serving(Handler) as server.url:
+        yield server
+
+
+@contextlib.contextmanager
+def file_server(folder: Path) -> Iterator[WebServer]:
+    """A static web server over a folder."""
+    server = WebServer("")
+
+    class Handler(SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments, directory=str(folder))  # type: ignore[arg-type]
+
+        def log_message(self, *_: object) -> None:
+            server.requests.append(f"{self.command} {self.path}")
+
+    with _serving(Handler) as server.url:
+        yield server
+
+
+@contextlib.contextmanager
+def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        block_on_close = False
+        request_queue_size = 64
+
+        def handle_error(self, *_: object) -> None:
+            """A client that goes away early is no fault."""
+
+    server = Server(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

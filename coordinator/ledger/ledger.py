@@ -16,8 +16,9 @@ from typing import Any
 
 from coordinator.clock import Clock
 from coordinator.domain.items import WorkItem
-from coordinator.domain.states import MOVES, AttemptState, ItemState
+from coordinator.domain.states import ENDED, MOVES, OUT, AttemptState, ItemState
 from coordinator.errors import BatchExists, BatchMissing, LedgerError, StaleMove
+from coordinator.ledger.lock import driver_lock
 from coordinator.ledger.rows import (
     Attempt,
     AttemptEnd,
@@ -73,20 +74,16 @@ class Ledger:
 
         Raises:
             BatchExists: `folder` holds a ledger.
+            BatchBusy: another process makes or drives one there.
             LedgerError: it cannot be written.
         """
         path = folder / FILE
-        if path.exists():
-            raise BatchExists(f"{folder.name} was submitted before", hint="give --resume")
-        aside = path.with_suffix(".new")
         with _translated(path):
             folder.mkdir(parents=True, exist_ok=True)
-            for old in folder.glob(f"{aside.name}*"):
-                old.unlink()
-            ledger = cls(aside, clock)
-            ledger._fill(record, items)
-            ledger.close()
-            aside.rename(path)
+            with driver_lock(folder, folder.name):
+                if path.exists():
+                    raise BatchExists(f"{folder.name} was submitted before", hint="give --resume")
+                cls._build(path, clock, record, items)
         return cls.open(folder, clock)
 
     @classmethod
@@ -102,7 +99,11 @@ class Ledger:
             raise BatchMissing(f"no batch {folder.name} is known here", why=f"{path} is not there")
         with _translated(path):
             ledger = cls(path, clock, read_only=read_only)
-            ledger._check_version()
+            try:
+                ledger._check_version()
+            except LedgerError:
+                ledger.close()
+                raise
         return ledger
 
     def close(self) -> None:
@@ -112,7 +113,10 @@ class Ledger:
 
     def record(self) -> dict[str, Any]:
         """What was asked for when the batch was submitted."""
-        document: dict[str, Any] = json.loads(self._value("record"))
+        try:
+            document: dict[str, Any] = json.loads(self._value("record"))
+        except ValueError as error:
+            raise _damaged(self.path, f"its record: {error}") from error
         return document
 
     def tally(self) -> Tally:
@@ -165,7 +169,8 @@ class Ledger:
         return [dict(row) for row in self._rows("item_history", id=item_id)]
 
     def events(self) -> Iterator[Event]:
-        return (Event.of(row) for row in self._db.execute(SQL["events"]))
+        with _translated(self.path):
+            yield from (Event.of(row) for row in self._run("events"))
 
     def was_paused(self) -> bool:
         rows = self._rows("last_pause")
@@ -204,8 +209,8 @@ class Ledger:
     def move(
         self, dispatch: Dispatch, old: AttemptState, new: AttemptState, job_id: str | None = None
     ) -> None:
-        """Move a dispatch and all its attempts from `old` to `new`."""
-        _permit(old, new)
+        """Move a dispatch that goes on, and all its attempts, from `old` to `new`."""
+        _permit(old, new, OUT)
         with self._transaction():
             self._guarded(
                 "move_dispatch",
@@ -219,11 +224,13 @@ class Ledger:
             self._event(new, dispatch=dispatch.id, old=old, new=new)
 
     def end(self, dispatch: Dispatch, ends: Iterable[AttemptEnd], why: str = "") -> None:
-        """End a dispatch: each of its attempts, and what follows from each."""
+        """End a dispatch: every one of its attempts, and what follows from each."""
         assert dispatch.state is not None
         with self._transaction():
             for end in ends:
                 self._end_attempt(dispatch, end)
+            if left := self._rows("left_behind", dispatch=dispatch.id)[0][0]:
+                raise StaleMove(f"{left} attempts of {dispatch.name} would be left without an end")
             self._guarded(
                 "move_dispatch",
                 dispatch=dispatch.id,
@@ -268,6 +275,24 @@ class Ledger:
 
     # inside
 
+    @classmethod
+    def _build(
+        cls,
+        path: Path,
+        clock: Clock,
+        record: dict[str, Any],
+        items: Iterable[tuple[WorkItem, str]],
+    ) -> None:
+        aside = path.with_suffix(".new")
+        for old in path.parent.glob(f"{aside.name}*"):
+            old.unlink()
+        ledger = cls(aside, clock)
+        try:
+            ledger._fill(record, items)
+        finally:
+            ledger.close()
+        aside.rename(path)
+
     def _fill(self, record: dict[str, Any], items: Iterable[tuple[WorkItem, str]]) -> None:
         self._db.executescript(resources.files(__package__).joinpath("schema.sql").read_text())
         with self._transaction():
@@ -282,10 +307,11 @@ class Ledger:
 
     def _end_attempt(self, dispatch: Dispatch, end: AttemptEnd) -> None:
         assert dispatch.state is not None
-        _permit(dispatch.state, end.state)
+        _permit(dispatch.state, end.state, ENDED)
         self._guarded(
             "end_attempt",
             attempt=end.attempt.id,
+            dispatch=dispatch.id,
             old=dispatch.state,
             new=end.state,
             kind=end.kind,
@@ -387,11 +413,16 @@ class Ledger:
     def _value(self, key: str) -> str:
         values = {row["key"]: row["value"] for row in self._rows("values")}
         if key not in values:
-            raise LedgerError(f"{self.path} is no ledger", why=f"it has no {key}")
+            raise _damaged(self.path, f"it has no {key}")
         return str(values[key])
 
     def _check_version(self) -> None:
-        version = int(self._value("version"))
+        if not self._rows("is_ledger"):
+            raise _damaged(self.path, "it is no ledger of a batch")
+        text = self._value("version")
+        version = int(text) if text.isdecimal() else 0
+        if not version:
+            raise _damaged(self.path, f"its version is {text[:40]!r}")
         if version > VERSION:
             raise LedgerError(
                 f"{self.path} was written by a newer coordinator (format {version})",
@@ -411,9 +442,17 @@ class Ledger:
                 raise
 
 
-def _permit(old: AttemptState, new: AttemptState) -> None:
-    if new not in MOVES[old]:
-        raise StaleMove(f"an attempt cannot move from {old} to {new}")
+def _permit(old: AttemptState, new: AttemptState, among: frozenset[AttemptState]) -> None:
+    if new not in MOVES[old] & among:
+        raise StaleMove(f"an attempt cannot move from {old} to {new} so")
+
+
+def _damaged(path: Path, why: str) -> LedgerError:
+    return LedgerError(
+        f"the ledger {path} is damaged",
+        why=why,
+        hint="put a copy of it back, or submit what is left under a new name; outputs are safe",
+    )
 
 
 @contextmanager
@@ -427,6 +466,10 @@ def _translated(path: Path) -> Iterator[None]:
             hint="free the disk, or end the program that holds it; then --resume",
         ) from error
     except sqlite3.DatabaseError as error:
-        raise LedgerError(f"the ledger {path} is damaged", why=str(error)) from error
+        raise _damaged(path, str(error)) from error
     except OSError as error:
-        raise LedgerError(f"the ledger {path} cannot be written", why=str(error)) from error
+        raise LedgerError(
+            f"the ledger {path} cannot be written",
+            why=str(error),
+            hint="check the disk, and the rights to the folder",
+        ) from error

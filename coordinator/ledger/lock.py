@@ -11,6 +11,9 @@ from pathlib import Path
 
 from coordinator.errors import BatchBusy, LedgerError
 
+# Whoever asks for the `holder` shares the lock for a moment: that is no driver.
+_TRIES, _PAUSE = 20, 0.01
+
 
 @contextmanager
 def driver_lock(folder: Path, batch: str) -> Iterator[None]:
@@ -47,17 +50,24 @@ def holder(folder: Path) -> str | None:
 
 
 def _take(descriptor: int, batch: str) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    if not any(_locked(descriptor) for _ in range(_TRIES)):
         raise BatchBusy(
             f"batch {batch} is being driven already",
             why=f"by {_named(descriptor)}",
             hint=f"watch it with: coordinator status {batch}",
-        ) from error
+        )
     note = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps(note).encode(), 0)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(_PAUSE)
+        return False
+    return True
 
 
 def _named(descriptor: int) -> str:

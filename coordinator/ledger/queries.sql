@@ -1,6 +1,9 @@
 -- name: set_value
 INSERT INTO batch VALUES (:key, :value) ON CONFLICT DO UPDATE SET value = excluded.value
 
+-- name: is_ledger
+SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'batch'
+
 -- name: values
 SELECT key, value FROM batch
 
@@ -38,7 +41,11 @@ UPDATE attempts SET state = :new WHERE dispatch = :dispatch AND state = :old
 
 -- name: end_attempt
 UPDATE attempts SET state = :new, kind = :kind, reason = :reason, files = :files
-WHERE id = :attempt AND state = :old
+WHERE id = :attempt AND dispatch = :dispatch AND state = :old
+
+-- name: left_behind
+SELECT count(*) FROM attempts
+WHERE dispatch = :dispatch AND state IN ('ready', 'claimed', 'submitted', 'running')
 
 -- name: finish_item
 UPDATE items SET state = :state, kind = :kind WHERE seq = :item AND state = :old

@@ -138,7 +138,7 @@ def make_corpus(meanings: list[make_text.Meaning], tokenizer: M2M100Tokenizer) -
 def train(model: M2M100ForConditionalGeneration, corpus: Corpus, steps: int, began: float) -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=PEAK_RATE, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, PEAK_RATE, total_steps=steps, pct_start=WARM_UP / steps
+        optimizer, PEAK_RATE, total_steps=steps, pct_start=min(WARM_UP / steps, 0.5)
     )
     model.train()
     for step, batch in enumerate(itertools.islice(batches(corpus), steps), 1):

@@ -1,12 +1,13 @@
 """Everything that is checked before anything is dispatched, and what will happen if it is."""
 
 import math
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from coordinator.catalog import Needs, Selection, open_source, select_items
@@ -14,10 +15,11 @@ from coordinator.clock import Clock
 from coordinator.commands.record import BatchRecord, Skipped, digest_of
 from coordinator.domain.model_folder import check_model
 from coordinator.domain.names import batch_name_problem
-from coordinator.engine import pack_size, thresholds_for
+from coordinator.engine import Thresholds, pack_size, thresholds_for
 from coordinator.errors import (
     BadInput,
     ModelError,
+    Problem,
     StorageError,
     UsageError,
 )
@@ -25,6 +27,7 @@ from coordinator.pipelines import Pipeline, Step, read_pipeline
 from coordinator.settings import Settings
 from coordinator.storage import Storage, open_storage
 
+T = TypeVar("T")
 OnProgress = Callable[[str, int, int | None], None]
 
 
@@ -83,30 +86,63 @@ class Plan:
         }
 
 
+@dataclass(frozen=True)
+class _Model:
+    folder: str
+    kind: str
+
+
+class Checks:
+    """Runs checks one after the other and remembers what each of them found wrong."""
+
+    def __init__(self) -> None:
+        self.errors: list[UsageError] = []
+
+    def run(self, check: Callable[[], T]) -> T | None:
+        try:
+            return check()
+        except UsageError as error:
+            self.errors.append(error)
+            return None
+
+    def error(self) -> UsageError:
+        """The one error that was found, or one that names them all."""
+        if len(self.errors) == 1:
+            return self.errors[0]
+        problems = [p for error in self.errors for p in _problems_of(error)]
+        return BadInput(
+            f"{len(self.errors)} things are wrong; nothing was dispatched", problems=problems
+        )
+
+
+def _problems_of(error: UsageError) -> Sequence[Problem]:
+    own = Problem(error.what, error.why or "see below", error.hint)
+    return [own, *error.problems]
+
+
 def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -> Plan:
     """Check everything; nothing is written but a probe in the output root.
 
     Raises:
         UsageError: with every problem that was found.
     """
-    settings = request.settings
-    pipeline = _pipeline(settings)
+    settings, checks = request.settings, Checks()
+    pipeline = checks.run(lambda: _pipeline(settings))
+    if pipeline is None:  # nothing else can be judged without it
+        raise checks.error()
     name = request.batch_name or default_name(pipeline.name, clock.now())
-    check_batch_name(name)
-    thresholds = thresholds_for(
-        settings.stop_threshold,
-        settings.resume_threshold,
-        lanes=settings.slots,
-        pack=pipeline.steps[0].pack.size,
-    )
-    model, model_kind = _model(settings, pipeline)
-    storage = _writable(settings.output_root, name)
-    selection = _select(request, pipeline, on_progress)
+    checks.run(lambda: check_batch_name(name))
+    thresholds = checks.run(lambda: _thresholds(settings, pipeline))
+    model = checks.run(lambda: _model(settings, pipeline))
+    storage = checks.run(lambda: _writable(settings.output_root))
+    selection = checks.run(lambda: _select(request, pipeline, on_progress))
+    if not (thresholds and model and storage and selection) or checks.errors:
+        raise checks.error()
     record = BatchRecord(
         batch=name,
         pipeline=pipeline,
         steps=tuple(step.name for step in pipeline.steps),
-        model=model,
+        model=model.folder,
         source=_source(settings, request),
         output_root=storage.uri,
         log_dir=str(settings.log_dir.absolute()),
@@ -121,7 +157,7 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
         created_at=clock.now(),
     )
     steps = tuple(_step_plan(step, record, first=not i) for i, step in enumerate(pipeline.steps))
-    return Plan(record, selection, steps, model_kind, tuple(_warnings(record)))
+    return Plan(record, selection, steps, model.kind, tuple(_warnings(record)))
 
 
 def default_name(pipeline: str, now: float) -> str:
@@ -146,9 +182,18 @@ def _pipeline(settings: Settings) -> Pipeline:
     return read_pipeline(settings.pipeline)
 
 
-def _model(settings: Settings, pipeline: Pipeline) -> tuple[str, str]:
+def _thresholds(settings: Settings, pipeline: Pipeline) -> Thresholds:
+    return thresholds_for(
+        settings.stop_threshold,
+        settings.resume_threshold,
+        lanes=settings.slots,
+        pack=pipeline.steps[0].pack.size,
+    )
+
+
+def _model(settings: Settings, pipeline: Pipeline) -> _Model:
     if not pipeline.uses("inference"):
-        return "", ""
+        return _Model("", "")
     if not settings.model:
         raise ModelError(
             "no model was given",
@@ -156,15 +201,15 @@ def _model(settings: Settings, pipeline: Pipeline) -> tuple[str, str]:
             hint="--model FOLDER with a handler.py or a Hugging Face model",
         )
     folder = Path(settings.model).absolute()
-    return str(folder), check_model(folder)
+    return _Model(str(folder), check_model(folder))
 
 
-def _writable(output_root: str, batch: str) -> Storage:
+def _writable(output_root: str) -> Storage:
     storage = open_storage(output_root)
-    probe = f"{batch}/.probe/{batch}"
+    probe = ".coordinator-probe/"
     try:
-        storage.write(probe, b"")
-        storage.delete(f"{batch}/.probe/")
+        storage.write(f"{probe}{os.getpid()}", b"")
+        storage.delete(probe)
     except StorageError as error:
         raise UsageError(
             f"--output_root {output_root} cannot be written",

@@ -89,7 +89,7 @@ class Frame:
         try:
             began = time.monotonic()
             job = make_job(self._handoff)
-        except CoordinatorError as error:
+        except Exception as error:
             return self._fail_all(error)
         self._log.info("ready", job=self._handoff.job, load_s=round(time.monotonic() - began, 3))
         exits = [self._run_item(job, item) for item in self._handoff.items]
@@ -146,7 +146,7 @@ class Frame:
         )
         return Outcome(**self._identity(item, began), status="failed", failure=failure)
 
-    def _fail_all(self, error: CoordinatorError) -> int:
+    def _fail_all(self, error: Exception) -> int:
         """Nothing can be worked on: every item fails alike, unless another try may help."""
         kind = kind_of(error)
         if kind in (FailureKind.INFRASTRUCTURE, FailureKind.CREDENTIALS):

@@ -26,6 +26,8 @@ def _tried(folder: Path, source: str, target: str) -> dict[str, Any]:
         return {"pairs": try_handler(folder, source, target)}
     except CoordinatorError as error:
         return {"error": {"what": error.what, "why": error.why, "hint": error.hint}}
+    except MemoryError as error:
+        return {"error": {"what": "the model needs more memory", "why": str(error), "hint": ""}}
 
 
 if __name__ == "__main__":

@@ -58,6 +58,14 @@ _NO_KEYS = (
     aws.TokenRetrievalError,
     aws.SSOError,
 )
+_CUT_OFF = (
+    aws.HTTPClientError,
+    aws.ConnectionError,
+    aws.ResponseStreamingError,
+    aws.IncompleteReadError,
+    aws.ChecksumError,
+    aws.FlexibleChecksumError,
+)
 
 # botocore itself tries once: one place decides how often, and says so.
 _again = stamina.retry(on=StorageUnavailable, attempts=5, wait_initial=0.3, wait_max=8, timeout=120)
@@ -237,7 +245,7 @@ def _translated(name: str) -> Iterator[None]:
         raise _of_code(told.get("Code", ""), name, told.get("Message", "")) from error
     except _NO_KEYS as error:
         raise _no_access(name, str(error)) from error
-    except (aws.HTTPClientError, aws.ConnectionError, aws.ResponseStreamingError) as error:
+    except _CUT_OFF as error:
         raise _busy(name, str(error)) from error
     except (aws.BotoCoreError, Boto3Error) as error:
         raise StorageError(

@@ -1,6 +1,5 @@
 """How a batch stands, from its ledger: counts that add up, and failures grouped by their reason."""
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +8,7 @@ from coordinator.commands.record import BatchRecord
 from coordinator.domain.states import FINISHED_ITEMS, FailureKind, ItemState
 from coordinator.errors import ExitCode
 from coordinator.ledger import ItemRow, Ledger
-
-_VARYING = re.compile(r"0x[0-9a-f]+|\d+|'[^']*'|\"[^\"]*\"|(?:/[^\s/:]+)+")
+from coordinator.reports.groups import normalised
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def _grouped(failed: list[ItemRow]) -> list[FailureGroup]:
     examples: dict[tuple[FailureKind, str], ItemRow] = {}
     for item in failed:
         kind = item.kind or FailureKind.UNKNOWN
-        group = (kind, _VARYING.sub("*", item.reason.replace(item.id, "*")))
+        group = (kind, normalised(item.reason, item.id))
         counts[group] += 1
         examples.setdefault(group, item)
     return [

@@ -1,5 +1,7 @@
 """Claim, submit, confirm: durable here before the cluster hears of it, looked up before a retry."""
 
+import structlog
+
 from coordinator.clock import Clock
 from coordinator.cluster import Cluster, JobSpec
 from coordinator.domain.states import AttemptState as S
@@ -30,6 +32,7 @@ class Dispatcher:
         self._batch, self._ledger, self._cluster = batch, ledger, cluster
         self._storage, self._clock, self._collector = storage, clock, collector
         self._next_at = clock.monotonic()
+        self._log = structlog.get_logger().bind(batch=batch.name)
         self.paused = ledger.was_paused()
 
     def settle(self, dispatch: Dispatch) -> bool:
@@ -67,6 +70,7 @@ class Dispatcher:
         else:
             why = f"{in_flight} items in flight are down to {thresholds.resume_at}"
         self._ledger.note("paused" if paused else "resumed", why)
+        self._log.info("paused" if paused else "resumed", why=why)
 
     def _next_pack(self) -> list[Attempt]:
         """Work on items in flight goes first, later steps before earlier ones; then new items."""
@@ -111,6 +115,7 @@ class Dispatcher:
     def _confirm(self, dispatch: Dispatch, job_id: str) -> None:
         self._collector.record_submitted(dispatch, job_id)
         self._ledger.move(dispatch, S.CLAIMED, S.SUBMITTED, job_id)
+        self._log.info("dispatched", dispatch=dispatch.name, job=job_id, items=dispatch.size)
 
     def _spec(self, dispatch: Dispatch) -> JobSpec:
         return JobSpec(

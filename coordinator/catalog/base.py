@@ -1,5 +1,6 @@
 """What every source of items gives, and what is said of an item that cannot be used."""
 
+import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -80,7 +81,10 @@ class BadItem:
 def shown_id(item_id: object) -> str:
     """An id from outside as it may be printed: one line, no control characters, not too long."""
     text = for_terminal(item_id if isinstance(item_id, str) else repr(item_id))
-    return text if len(text) <= LONGEST_ID_SHOWN else f"{text[:LONGEST_ID_SHOWN]}..."
+    if len(text) <= LONGEST_ID_SHOWN:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{text[:LONGEST_ID_SHOWN]}...({digest})"  # long ids that differ are shown to differ
 
 
 def bad_item(item_id: str, problems: Sequence[Problem]) -> BadItem:

@@ -20,7 +20,7 @@ class ItemList:
 
     Attributes:
         ids: the distinct good ids, in the order of their first lines.
-        lines: id -> its first line, from 1.
+        lines: id, good or bad -> its first line, from 1.
         repeated: how many lines named an id again.
         comments: how many comment lines there were.
         bad: lines that are no item id.
@@ -42,18 +42,18 @@ def read_item_list(path: Path) -> ItemList:
     reading = _Reading(path)
     for number, line in _lines(path):
         reading.take(number, line)
-    if not reading.lines and not reading.bad:
+    if not reading.lines:
         raise BadInput(
             f"{shown(str(path))} lists no item",
             why="it is empty, or holds only comments and blank lines",
             hint="write one item id a line",
         )
     return ItemList(
-        ids=tuple(reading.lines),
+        ids=tuple(reading.ids),
         lines=reading.lines,
         repeated=reading.repeated,
         comments=reading.comments,
-        bad=tuple(reading.bad.values()),
+        bad=tuple(reading.bad),
     )
 
 
@@ -62,8 +62,9 @@ class _Reading:
 
     def __init__(self, path: Path) -> None:
         self.name = shown(str(path))
+        self.ids: list[str] = []
         self.lines: dict[str, int] = {}
-        self.bad: dict[str, BadItem] = {}
+        self.bad: list[BadItem] = []
         self.repeated = self.comments = 0
 
     def take(self, number: int, line: bytes) -> None:
@@ -72,13 +73,18 @@ class _Reading:
             return
         if text.startswith("#"):
             self.comments += 1
-        elif text in self.lines or text in self.bad:
+            return
+        reason = _id_problem(text)
+        item_id = shown_id(text) if reason else text
+        if item_id in self.lines:
             self.repeated += 1
-        elif reason := _id_problem(text):
-            problem = Problem(f"{self.name}:{number}", f"{shown_id(text)}: {reason}", field="id")
-            self.bad[text] = BadItem(shown_id(text), problem)
+            return
+        self.lines[item_id] = number
+        if reason:
+            problem = Problem(f"{self.name}:{number}", f"{item_id}: {reason}", field="id")
+            self.bad.append(BadItem(item_id, problem))
         else:
-            self.lines[text] = number
+            self.ids.append(text)
 
 
 def _id_problem(text: str) -> str | None:

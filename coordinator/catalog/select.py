@@ -62,6 +62,9 @@ def select_items(
     else:
         _take_listed(chosen, source, listed, item_list, limit)
     _check_files(chosen, needs, on_progress)
+    if listed is not None:
+        lines = listed.lines
+        chosen.bad = dict(sorted(chosen.bad.items(), key=lambda entry: lines.get(entry[0], 0)))
     return Selection(
         items=tuple(chosen.items.values()),
         listed=len(listed.ids) + len(listed.bad) if listed else None,

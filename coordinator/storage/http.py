@@ -1,20 +1,22 @@
 """Questions over HTTP: time limits, another try where one may help, and answers in plain words."""
 
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import requests
-import stamina
 import urllib3
 
 from coordinator.errors import BadInput, SourceUnreachable
+from coordinator.storage.again import again
 from coordinator.storage.hrefs import shown
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0  # between two bytes
-ATTEMPTS = 4
+
+_CONNECTION = re.compile(r"^HTTPS?Connection(?:Pool)?\(.*?\): ")  # it repeats the address
 
 _local = threading.local()  # a session keeps connections open, but is not made for many threads
 
@@ -54,7 +56,7 @@ def ask(
     return response
 
 
-@stamina.retry(on=_WORTH_A_RETRY, attempts=ATTEMPTS, wait_initial=0.3, wait_max=5.0, timeout=120)
+@again(on=_WORTH_A_RETRY)
 def _send(method: str, href: str, body: Mapping[str, Any] | None) -> requests.Response:
     response = _session().request(
         method, href, json=body, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)
@@ -109,7 +111,7 @@ def _plain(error: Exception) -> str:
     cause: object = error
     while isinstance(cause, Exception) and (inner := _inner(cause)) is not None:
         cause = inner
-    return shown(str(cause).rpartition(">: ")[2] or str(cause) or type(cause).__name__)
+    return shown(_CONNECTION.sub("", str(cause)) or type(cause).__name__)
 
 
 def _inner(error: Exception) -> Exception | None:

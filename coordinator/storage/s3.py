@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
 import boto3
-import stamina
 from boto3.exceptions import Boto3Error
 from botocore import exceptions as aws
 from botocore.config import Config
@@ -22,6 +21,7 @@ from coordinator.errors import (
     StorageUnavailable,
     UsageError,
 )
+from coordinator.storage.again import again
 from coordinator.storage.hrefs import split_s3
 from coordinator.storage.keys import checked_folder, checked_key, checked_prefix
 from coordinator.storage.streams import guarded
@@ -68,7 +68,7 @@ _CUT_OFF = (
 )
 
 # botocore itself tries once: one place decides how often, and says so.
-_again = stamina.retry(on=StorageUnavailable, attempts=5, wait_initial=0.3, wait_max=8, timeout=120)
+_again = again(on=StorageUnavailable, attempts=6)
 
 
 class S3Storage:

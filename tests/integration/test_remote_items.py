@@ -113,7 +113,7 @@ def test_a_circle_of_redirects_ends() -> None:
         open_location(server.url)
 
 
-def test_an_overloaded_server_is_asked_again() -> None:
+def test_an_overloaded_server_is_asked_again(capfd: pytest.CaptureFixture[str]) -> None:
     answers = [(503, {}, b""), (429, {}, b""), (200, {}, b"text")]
     with web_server(lambda *_: answers.pop(0)) as server:
         assert open_location(server.url).read() == b"text"
@@ -123,6 +123,7 @@ def test_an_overloaded_server_is_asked_again() -> None:
     ):
         open_location(server.url)
     assert len(server.requests) == 3
+    assert capfd.readouterr().out == "", "output is for results only"
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -17,7 +17,7 @@ from coordinator.errors import (
 from coordinator.storage import Storage, open_location, open_storage
 from tests.servers import S3Server, free_port, server_environment, web_server
 
-ATTEMPTS = 5
+ATTEMPTS = 3
 
 
 @pytest.fixture(autouse=True)

@@ -45,6 +45,12 @@ def test_every_bad_id_is_named_with_its_line(tmp_path: Path) -> None:
     assert found.repeated == 1
 
 
+def test_long_bad_ids_are_told_apart(tmp_path: Path) -> None:
+    found = read_item_list(list_of(tmp_path, b"x" * 300 + b"1\n" + b"x" * 300 + b"2\n"))
+    assert len({bad.id for bad in found.bad}) == 2
+    assert found.repeated == 0
+
+
 def test_a_line_that_never_ends_is_refused_by_its_number(tmp_path: Path) -> None:
     path = list_of(tmp_path, b"a\n" + b"x" * (LONGEST_LINE + 1))
     with pytest.raises(BadInput, match=r"list\.txt:2 is longer than"):

@@ -187,7 +187,7 @@ def test_everything_is_told_at_once(folder: Path) -> None:
     replace(folder, "b", properties={"mt:sentences": "many"})
     found = selected(folder, "a\nb\nc\nd\n../x\n")
     assert ids(found) == ["c"]
-    assert [bad.id for bad in found.bad] == ["b", "d", "../x", "a"]
+    assert [bad.id for bad in found.bad] == ["a", "b", "d", "../x"]
     assert len(found.problems) == 5
     assert len(found.items) + len(found.bad) == found.listed
 

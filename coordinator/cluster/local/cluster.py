@@ -12,6 +12,7 @@ from time import time
 
 from coordinator.cluster.base import JobId, JobSpec, Observation, Phase
 from coordinator.cluster.local.job import (
+    JOBS,
     STDERR,
     STDOUT,
     JobFolder,
@@ -136,16 +137,13 @@ class LocalCluster:
 
     # what is known
 
-    @property
-    def _jobs(self) -> Path:
-        return self._folder / "jobs"
-
     def _job(self, job: JobId) -> JobFolder:
-        return JobFolder(self._jobs, job)
+        return JobFolder(self._folder, job)
 
     def _load(self) -> None:
         """Find the jobs of earlier coordinators, and go on with what they had asked for."""
-        names = sorted(os.listdir(self._jobs)) if self._jobs.is_dir() else []
+        jobs = self._folder / JOBS
+        names = os.listdir(jobs) if jobs.is_dir() else []
         for job in (JobId(name) for name in names if is_job_id(name)):
             self._place(job)
             if job in self._running:

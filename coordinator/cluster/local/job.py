@@ -31,6 +31,7 @@ from coordinator.cluster.local import shim
 from coordinator.domain.verdicts import Ending, StopReason
 from coordinator.errors import JobRefused
 
+JOBS = "jobs"
 STDOUT, STDERR = "stdout", "stderr"
 _SPEC = "spec.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -74,36 +75,43 @@ def token_mark(job: JobId) -> str:
 
 
 class JobFolder:
-    """The folder of one job."""
+    """The folder of one job; it lies in `aside` on its way in and out."""
 
-    def __init__(self, jobs: Path, job: JobId) -> None:
+    def __init__(self, folder: Path, job: JobId) -> None:
         self.id = job
-        self.path = jobs / job
-        # One name for what is on its way in or out, so that a repeat clears what a crash left.
-        self._aside = jobs / f".{job}"
+        self.path = folder / JOBS / job
+        self._aside = folder / "aside" / job
 
     # coming and going
 
     def create(self, submission: Submission) -> None:
         """Put the folder there, whole; nothing happens if it is there already."""
-        shutil.rmtree(self._aside, ignore_errors=True)
-        (self._aside / shim.SCRATCH).mkdir(parents=True, exist_ok=True)
         document = json.dumps({**asdict(submission), "format": 1}, indent=1)
-        (self._aside / _SPEC).write_text(document)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._aside.rename(self.path)
+            aside = self._new_aside()
+            (aside / shim.SCRATCH).mkdir(parents=True)
+            (aside / _SPEC).write_text(document)
+            aside.rename(self.path)
         except OSError:
-            if not self.path.is_dir():
+            if not self.path.is_dir():  # if it is, another coordinator was quicker
                 raise
-            shutil.rmtree(self._aside, ignore_errors=True)
+        self._clear()
 
     def remove(self) -> None:
         """Take the folder away at once, then its content; a repeat ends what a crash left."""
         if self.path.is_dir():
-            shutil.rmtree(self._aside, ignore_errors=True)
-            self.path.rename(self._aside)
+            self.path.rename(self._new_aside())
+        self._clear()
+
+    def _new_aside(self) -> Path:
+        self._aside.mkdir(parents=True, exist_ok=True)
+        return self._aside / f"{os.getpid()}-{time.monotonic_ns()}"
+
+    def _clear(self) -> None:
+        """Remove what this coming or going, or one that was cut short, has left aside."""
         if self._aside.is_dir():
-            shutil.rmtree(self._aside)
+            shutil.rmtree(self._aside, ignore_errors=True)
 
     def is_there(self) -> bool:
         return self.path.is_dir()

@@ -184,6 +184,8 @@ class Collector:
             return
         keys = self._keys(end.attempt)
         for file in outcome.files:
+            if file.name in self._batch.step_names:  # there lie the step's attempts
+                continue
             target = self._batch.keys.published(end.attempt.item.id, file.name)
             self._storage.copy(keys.file(file.name), target)
 

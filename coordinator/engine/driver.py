@@ -70,6 +70,7 @@ class Driver:
         self._pace = pace or Pace()
         self._progress = Progress(clock)
         self._finished_of: dict[int, int] = {}  # running dispatch -> items known to be finished
+        self._stopping: set[int] = set()  # dispatches that the cluster was asked to stop
         self._peek_at = clock.monotonic()
         self._wish, self._trouble = Wish.FINISH, ""
         self._log = structlog.get_logger().bind(batch=batch.name)
@@ -112,7 +113,7 @@ class Driver:
             self._ledger.move(dispatch, S.SUBMITTED, S.RUNNING)
         self._stop_slow(changes)
         self._peek([d for d in tracked if d.state is S.RUNNING])
-        self._collect(changes, {d.id for d in changes.running})
+        self._collect(changes)
         left = len(out) - len(changes.ended)
         sent = self._dispatcher.send_ready(left) if self._wish is Wish.FINISH else 0
         return len(claimed) + len(changes.running) + len(changes.ended) + sent
@@ -184,16 +185,25 @@ class Driver:
 
     def _stop_slow(self, changes: Changes) -> None:
         for dispatch, seconds in changes.slow:
+            if dispatch.id in self._stopping:
+                continue
             self._finished_of[dispatch.id] = self._collector.finished_items(dispatch)
             if seconds > self._limit(dispatch):
                 self._log.warning("time limit passed", dispatch=dispatch.name, seconds=seconds)
-                self._ledger.set_stop_reason(dispatch, StopReason.TIME_LIMIT)
-                self._cluster.stop([JobId(dispatch.job_id or "")], StopReason.TIME_LIMIT)
+                self._stop(dispatch)
 
-    def _collect(self, changes: Changes, now_running: set[int]) -> None:
+    def _stop(self, dispatch: Dispatch) -> None:
+        """The reason is kept before the cluster hears of it; each run makes sure that it does."""
+        if not dispatch.stop_reason:
+            self._ledger.set_stop_reason(dispatch, StopReason.TIME_LIMIT)
+        self._cluster.stop([JobId(dispatch.job_id or "")], StopReason.TIME_LIMIT)
+        self._stopping.add(dispatch.id)
+
+    def _collect(self, changes: Changes) -> None:
         for dispatch, ending, node in changes.ended:
             ends = self._collector.collect(dispatch, ending, node)
             self._finished_of.pop(dispatch.id, None)
+            self._stopping.discard(dispatch.id)
             self._tell(dispatch, ends)
 
     def _tell(self, dispatch: Dispatch, ends: list[AttemptEnd]) -> None:

@@ -37,6 +37,6 @@ def reconcile(
         elif look.phase is Phase.RUNNING:
             if dispatch.state is AttemptState.SUBMITTED:
                 running.append(dispatch)
-            if not dispatch.stop_reason and look.running_seconds > limits[dispatch.id]:
+            if look.running_seconds > limits[dispatch.id]:
                 slow.append((dispatch, look.running_seconds))
     return Changes(tuple(running), tuple(ended), tuple(slow))

@@ -15,6 +15,7 @@ import pytest
 
 from coordinator.cluster import Cluster, JobId, JobSpec, Observation, Phase, Resources
 from coordinator.cluster.local import LocalCluster
+from coordinator.cluster.local.job import JobFolder
 from coordinator.domain.states import AttemptState, FailureKind
 from coordinator.domain.verdicts import Ending, StopReason, verdict_of
 from coordinator.errors import ClusterError, ClusterUnavailable, JobRefused
@@ -220,6 +221,23 @@ def test_a_stop_is_heard_at_any_moment_of_the_start(tmp_path: Path) -> None:
         assert (found.exit_code, found.signal) in ((None, 0), (143, 15))
 
 
+def test_a_stop_that_was_only_written_down_is_passed_on_by_the_next(tmp_path: Path) -> None:
+    cluster = open_in(tmp_path)
+    job = submit(cluster, "job", "exec sleep 1000")
+    started(cluster, tmp_path, job)
+    JobFolder(tmp_path / "cluster", job).ask_to_stop(StopReason.TIME_LIMIT)  # and then killed
+    assert ending(open_in(tmp_path), job).stop is StopReason.TIME_LIMIT
+
+
+def test_the_first_reason_to_stop_stays(tmp_path: Path) -> None:
+    cluster = open_in(tmp_path)
+    job = submit(cluster, "job", f"trap 'sleep 0.2; exit 1' TERM; {FOREVER}")
+    started(cluster, tmp_path, job)
+    cluster.stop([job], StopReason.TIME_LIMIT)
+    open_in(tmp_path).stop([job], StopReason.ASKED)
+    assert ending(cluster, job).stop is StopReason.TIME_LIMIT
+
+
 # what a job finds
 
 
@@ -298,6 +316,9 @@ def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert found.exit_code is None
     assert found.detail == "the command cannot be started: No such file or directory"
     assert verdict_of(None, found).kind is FailureKind.INFRASTRUCTURE
+    cluster.save_logs(cluster.submit(spec("job", ""), "token of job"), tmp_path / "logs")
+    written = (tmp_path / "logs" / "worker.stderr.0").read_text()
+    assert written == "/no/such/program: No such file or directory\n"
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a\nb", "-rf", ".hidden", "x" * 201, "ä"])

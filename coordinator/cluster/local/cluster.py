@@ -240,5 +240,5 @@ class LocalCluster:
             raise kind(
                 "the local executor cannot go on",
                 why=str(error),
-                hint=f"check the disk of {self._folder}, and the rights to it",
+                hint=f"check the disk, and the rights to {self._folder}",
             ) from error

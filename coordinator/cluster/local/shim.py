@@ -70,6 +70,7 @@ def _become(command: list[str], held: int, report: int) -> None:
             os.chdir(SCRATCH)
             os.execvp(command[0], command)
     except OSError as error:
+        os.write(2, os.fsencode(f"{command[0]}: {error.strerror}\n"))
         os.write(report, b"%d" % (error.errno or errno.EINVAL))
     finally:
         os._exit(127)

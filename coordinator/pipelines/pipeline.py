@@ -1,6 +1,7 @@
 """A pipeline: ordered steps, each with the job it dispatches and what it needs and leaves."""
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -8,9 +9,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationError,
     field_validator,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from coordinator.domain.job_options import JOB_OPTIONS
 from coordinator.domain.names import batch_name_problem, file_name_problem, step_name_problem
@@ -28,7 +31,7 @@ class RetryRule(_Part):
     """How often an item may fail in this way at this step."""
 
     attempts: int = Field(ge=1, le=20)  # in all, the first one included
-    wait_seconds: float = Field(default=0.0, ge=0)
+    wait_seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
 DEFAULT_RETRIES: dict[Kind, RetryRule] = {
@@ -53,9 +56,18 @@ class StepResources(_Part):
 
     cpu: int = Field(default=1, ge=1)  # cores
     memory_mb: Annotated[
-        tuple[int, ...], BeforeValidator(lambda v: v if isinstance(v, list | tuple) else [v])
+        tuple[Annotated[int, Field(ge=1)], ...],
+        BeforeValidator(lambda v: v if isinstance(v, list | tuple) else [v]),
+        Field(min_length=1),
     ] = (1024,)
     gpus: int = Field(default=0, ge=0)
+
+    @field_validator("memory_mb")
+    @classmethod
+    def _memory_grows(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        if list(sizes) != sorted(set(sizes)):
+            raise ValueError("each memory size must be larger than the one before: they grow")
+        return sizes
 
 
 def _duration(value: Any) -> Any:
@@ -76,7 +88,9 @@ class Step(_Part):
     options: dict[str, Any] = Field(default_factory=dict)
     pack: PackPolicy = PackPolicy()
     resources: StepResources = StepResources()
-    time_limit: Annotated[float, BeforeValidator(_duration), Field(gt=0)] = 3600.0  # seconds
+    time_limit: Annotated[float, BeforeValidator(_duration), Field(gt=0, allow_inf_nan=False)] = (
+        3600.0  # seconds
+    )
     retry: dict[Kind, RetryRule] = Field(default_factory=dict)
 
     @field_validator("name")
@@ -105,7 +119,14 @@ class Pipeline(_Part):
     description: str = ""
     properties: tuple[str, ...] = ()  # that each item must have
     aligned: tuple[tuple[str, str], ...] = ()  # pairs of assets with equal line counts
-    steps: tuple[Step, ...] = Field(min_length=1)
+    steps: tuple[Step, ...]
+
+    @field_validator("steps")
+    @classmethod
+    def _some_steps(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        if not steps:
+            raise ValueError("a pipeline has at least one step")
+        return steps
 
     @field_validator("name")
     @classmethod
@@ -115,14 +136,11 @@ class Pipeline(_Part):
         return name
 
     @model_validator(mode="after")
-    def _inputs_exist(self) -> Self:
-        known: dict[str, Step] = {}
-        for step in self.steps:
-            for reference in step.inputs.values():
-                _check_reference(reference, known)
-            if step.name in known:
-                raise ValueError(f"two steps are called {step.name!r}")
-            known[step.name] = step
+    def _steps_fit_together(self) -> Self:
+        faults = [*_names_again(self.steps), *_bad_references(self.steps)]
+        if faults:
+            details = [_detail(path, why) for path, why in faults]
+            raise ValidationError.from_exception_data("Pipeline", details)
         return self
 
     @property
@@ -135,14 +153,49 @@ class Pipeline(_Part):
         return any(step.job == job for step in self.steps)
 
 
-def _check_reference(reference: str, known: dict[str, Step]) -> None:
+_Fault = tuple[tuple[str | int, ...], str]  # where in the file, and what is wrong there
+
+
+def _detail(path: tuple[str | int, ...], why: str) -> InitErrorDetails:
+    fault = PydanticCustomError("fit", "{why}", {"why": why})
+    return InitErrorDetails(type=fault, loc=path, input=None)
+
+
+def _names_again(steps: tuple[Step, ...]) -> Iterator[_Fault]:
+    """What clashes in an item's folder, where all is published and each step has a folder too."""
+    names = [step.name for step in steps]
+    left: set[str] = set()
+    for index, step in enumerate(steps):
+        if step.name in names[:index]:
+            yield ("steps", index, "name"), f"two steps are called {step.name!r}"
+        for number, output in enumerate(step.outputs):
+            where = ("steps", index, "outputs", number)
+            if output in left:
+                yield where, f"output {output!r} would replace the other of this name"
+            if output in names:
+                yield where, f"output {output!r} is called like a step"
+            left.add(output)
+
+
+def _bad_references(steps: tuple[Step, ...]) -> Iterator[_Fault]:
+    known: dict[str, Step] = {}
+    for index, step in enumerate(steps):
+        for name, reference in step.inputs.items():
+            if problem := _reference_problem(reference, known):
+                yield ("steps", index, "inputs", name), f"input {reference!r} {problem}"
+        known.setdefault(step.name, step)
+
+
+def _reference_problem(reference: str, known: dict[str, Step]) -> str:
     origin, _, name = reference.partition("/")
     if origin == "asset" and name:
-        return
+        return ""
     if origin not in known:
-        raise ValueError(f"input {reference!r} is neither asset/NAME nor a file of an earlier step")
+        return "is neither asset/NAME nor a file of an earlier step"
     if name not in known[origin].outputs:
-        raise ValueError(f"input {reference!r}: step {origin!r} has no such output")
+        left = ", ".join(known[origin].outputs) or "nothing"
+        return f"is no such output of step {origin!r}, which leaves {left}"
+    return ""
 
 
 def all_keys() -> set[str]:

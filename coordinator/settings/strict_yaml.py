@@ -9,20 +9,31 @@ import yaml
 from coordinator.errors import BadInput, Problem
 
 MAX_BYTES = 1_000_000
+MAX_DEPTH = 30  # a parser's time grows with the square of the depth
 
 Path_ = tuple[str | int, ...]
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe types only; `yes`, `no`, `on`, `off` and dates stay text; no aliases, no twin keys."""
+    """Safe types only; no aliases, no twin keys.
+
+    Words and dates stay text, and so does `1:30`, which YAML 1.1 takes for the number 90.
+    """
 
 
 _StrictLoader.yaml_implicit_resolvers = {
-    first: [(tag, rule) for tag, rule in rules if not tag.endswith((":bool", ":timestamp"))]
+    first: [(tag, rule) for tag, rule in rules if tag.endswith(":null")]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_BOOL = re.compile(r"^(?:true|True|false|False)$")
-_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:bool", _BOOL, list("tTfF"))
+_PLAIN = {
+    "bool": (r"true|True|false|False", "tTfF"),
+    "int": (r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
+    "float": (r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
+}
+for _type, (_rule, _first) in _PLAIN.items():
+    _StrictLoader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_type}", re.compile(f"^(?:{_rule})$"), list(_first)
+    )
 
 
 class YamlDocument:
@@ -72,10 +83,15 @@ def parse_yaml(raw: bytes, name: str) -> YamlDocument:
 
 def _compose(raw: bytes, name: str) -> yaml.Node | None:
     loader = _StrictLoader(raw)
+    depth = 0
     for event in yaml.parse(raw, Loader=_StrictLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent):
-            line = event.start_mark.line + 1 if event.start_mark else 1
             raise BadInput(f"{name}:{line} uses an alias", hint="write the value out")
+        if depth > MAX_DEPTH:
+            raise BadInput(f"{name}:{line} nests deeper than {MAX_DEPTH} levels")
     return loader.get_single_node()
 
 

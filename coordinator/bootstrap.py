@@ -11,6 +11,7 @@ import structlog
 from coordinator.clock import Clock, SystemClock
 from coordinator.cluster import Cluster, JobSpec
 from coordinator.cluster.local import LocalCluster
+from coordinator.domain.names import batch_name_problem
 from coordinator.errors import UsageError
 from coordinator.settings import Settings
 
@@ -20,8 +21,24 @@ def make_clock() -> Clock:
 
 
 def batch_folder(settings: Settings, batch: str) -> Path:
-    """Where a batch's ledger and its local jobs are kept."""
+    """Where a batch's ledger and its local jobs are kept. The one door for names of batches.
+
+    Raises:
+        UsageError: the name cannot be one.
+    """
+    if problem := batch_name_problem(batch):
+        raise UsageError(
+            f"{batch!r} is no name of a batch", why=problem, hint="coordinator ls lists them"
+        )
     return settings.state_dir / batch
+
+
+def check_cluster(kind: str) -> None:
+    """Raise UsageError unless jobs can be sent to this kind of cluster."""
+    if kind != "local":
+        raise UsageError(
+            f"cluster {kind!r} is not built in yet", hint="--cluster local runs on this machine"
+        )
 
 
 def make_cluster(settings: Settings, kind: str, batch: str, slots: int) -> Cluster:
@@ -30,10 +47,7 @@ def make_cluster(settings: Settings, kind: str, batch: str, slots: int) -> Clust
     Raises:
         UsageError: no such cluster.
     """
-    if kind != "local":
-        raise UsageError(
-            f"cluster {kind!r} is not built in yet", hint="--cluster local runs on this machine"
-        )
+    check_cluster(kind)
     return LocalCluster(
         batch_folder(settings, batch) / "cluster",
         slots=slots,

@@ -19,7 +19,7 @@ Line = str | Text | Table
 
 def plan_lines(plan: Plan) -> Iterator[Line]:
     record, chosen = plan.record, plan.selection
-    listed = record.items if chosen.listed is None else chosen.listed
+    listed = chosen.listed if chosen.listed is not None else record.items + len(chosen.bad)
     yield f"batch      {record.batch}"
     if record.model:
         yield f"model      {safe(record.model)} ({plan.model_kind})"

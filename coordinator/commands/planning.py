@@ -1,7 +1,6 @@
 """Everything that is checked before anything is dispatched, and what will happen if it is."""
 
 import math
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from coordinator.bootstrap import check_cluster
 from coordinator.catalog import Needs, Selection, open_source, select_items
 from coordinator.clock import Clock
 from coordinator.commands.record import BatchRecord, Skipped, digest_of
@@ -111,7 +111,9 @@ class Checks:
             return self.errors[0]
         problems = [p for error in self.errors for p in _problems_of(error)]
         return BadInput(
-            f"{len(self.errors)} things are wrong; nothing was dispatched", problems=problems
+            f"{len(self.errors)} things are wrong; nothing was dispatched",
+            problems=problems,
+            hint="mend them all; --dry-run checks again and dispatches nothing",
         )
 
 
@@ -128,15 +130,14 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
     """
     settings, checks = request.settings, Checks()
     pipeline = checks.run(lambda: _pipeline(settings))
-    if pipeline is None:  # nothing else can be judged without it
-        raise checks.error()
-    name = request.batch_name or default_name(pipeline.name, clock.now())
+    checks.run(lambda: check_cluster(settings.cluster))
+    name = request.batch_name or default_name(pipeline.name if pipeline else "", clock.now())
     checks.run(lambda: check_batch_name(name))
     thresholds = checks.run(lambda: _thresholds(settings, pipeline))
     model = checks.run(lambda: _model(settings, pipeline))
     storage = checks.run(lambda: _writable(settings.output_root))
     selection = checks.run(lambda: _select(request, pipeline, on_progress))
-    if not (thresholds and model and storage and selection) or checks.errors:
+    if not (pipeline and thresholds and model and storage and selection) or checks.errors:
         raise checks.error()
     record = BatchRecord(
         batch=name,
@@ -182,22 +183,23 @@ def _pipeline(settings: Settings) -> Pipeline:
     return read_pipeline(settings.pipeline)
 
 
-def _thresholds(settings: Settings, pipeline: Pipeline) -> Thresholds:
+def _thresholds(settings: Settings, pipeline: Pipeline | None) -> Thresholds:
     return thresholds_for(
         settings.stop_threshold,
         settings.resume_threshold,
         lanes=settings.slots,
-        pack=pipeline.steps[0].pack.size,
+        pack=pipeline.steps[0].pack.size if pipeline else 1,
     )
 
 
-def _model(settings: Settings, pipeline: Pipeline) -> _Model:
-    if not pipeline.uses("inference"):
+def _model(settings: Settings, pipeline: Pipeline | None) -> _Model:
+    needed = pipeline.uses("inference") if pipeline else bool(settings.model)
+    if not needed:
         return _Model("", "")
     if not settings.model:
         raise ModelError(
             "no model was given",
-            why=f"pipeline {pipeline.name} runs inference",
+            why="the pipeline runs inference",
             hint="--model FOLDER with a handler.py or a Hugging Face model",
         )
     folder = Path(settings.model).absolute()
@@ -206,10 +208,8 @@ def _model(settings: Settings, pipeline: Pipeline) -> _Model:
 
 def _writable(output_root: str) -> Storage:
     storage = open_storage(output_root)
-    probe = ".coordinator-probe/"
     try:
-        storage.write(f"{probe}{os.getpid()}", b"")
-        storage.delete(probe)
+        storage.probe()
     except StorageError as error:
         raise UsageError(
             f"--output_root {output_root} cannot be written",
@@ -233,22 +233,29 @@ def _without_userinfo(location: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 
-def _select(request: SubmitRequest, pipeline: Pipeline, on_progress: OnProgress) -> Selection:
+def _needs(pipeline: Pipeline | None) -> Needs:
+    if pipeline is None:
+        return Needs()
+    return Needs(pipeline.assets, frozenset(pipeline.properties), pipeline.aligned)
+
+
+def _select(
+    request: SubmitRequest, pipeline: Pipeline | None, on_progress: OnProgress
+) -> Selection:
     settings = request.settings
-    needs = Needs(
-        assets=pipeline.assets,
-        properties=frozenset(pipeline.properties),
-        aligned=pipeline.aligned,
-    )
     source = open_source(
         settings.catalog or None, settings.stac_api_url or None, request.collections
     )
     selection = select_items(
-        source, request.item_list, needs, limit=request.limit_items, on_progress=on_progress
+        source,
+        request.item_list,
+        _needs(pipeline),
+        limit=request.limit_items,
+        on_progress=on_progress,
     )
     if selection.bad and not request.skip_bad:
         raise BadInput(
-            f"{len(selection.bad):,} items cannot be used; nothing was dispatched",
+            f"{len(selection.bad):,} of the items cannot be used; nothing was dispatched",
             problems=selection.problems,
             hint="mend them, or go on without them: --skip-bad",
         )

@@ -28,8 +28,7 @@ class HandlerModel:
     ) -> list[str]:
         """All sentences in one call. Raises as `Model.translate` says."""
         began = time.perf_counter()
-        direction = f"{source_language}-{target_language}"
-        with _user_code(self._path, f"translate of {direction}"):
+        with _user_code(self._path, "translate"):
             # A copy, so that a handler that changes its list does not change ours.
             found = self._handler.translate(list(sentences), source_language, target_language)
         translations = self._checked(found, len(sentences))

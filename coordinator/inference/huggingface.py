@@ -107,7 +107,7 @@ class HuggingFaceModel:
         translations = [""] * len(sentences)
         for places in self._batches(sentences):
             texts = [direction.prefix + sentences[place] for place in places]
-            with _model_errors(f"translate of {source_language}-{target_language}"):
+            with _model_errors("translate"):
                 translated = self._translate_batch(texts, direction.first_token)
             for place, text in zip(places, translated, strict=True):
                 translations[place] = text

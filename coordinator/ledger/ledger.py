@@ -96,7 +96,11 @@ class Ledger:
         """
         path = folder / FILE
         if not path.exists():
-            raise BatchMissing(f"no batch {folder.name} is known here", why=f"{path} is not there")
+            raise BatchMissing(
+                f"no batch {folder.name} is known here",
+                why=f"{path} is not there",
+                hint="coordinator ls lists those that are",
+            )
         with _translated(path):
             ledger = cls(path, clock, read_only=read_only)
             try:

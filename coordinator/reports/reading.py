@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from coordinator.domain.names import item_id_problem
+from coordinator.domain.shown import for_terminal
 from coordinator.reports.batches import BATCH_FILE
 from coordinator.reports.dispatches import Attempt, Dispatch, read_dispatch
 from coordinator.reports.run_list import (
@@ -121,10 +121,12 @@ def _record_of(document: dict[str, Any]) -> _Record:
     steps, items = document["steps"], document["items"]
     if not isinstance(steps, list) or not isinstance(items, int):
         raise TypeError
-    skipped = {s["id"]: str(s.get("reason", "")) for s in document.get("skipped", ())}
+    skipped = {  # their ids may be the reason: they are shown, and never a path
+        for_terminal(str(s["id"])): str(s.get("reason", "")) for s in document.get("skipped", ())
+    }
     return _Record(
         batch=str(document.get("batch", "")),
         steps=tuple(map(str, steps)),
         items=items,
-        skipped={item: why for item, why in skipped.items() if item_id_problem(item) is None},
+        skipped=skipped,
     )

@@ -17,6 +17,10 @@ class Storage(Protocol):
         """The root, as `open_storage` takes it."""
         ...
 
+    def probe(self) -> None:
+        """Write something and remove it again; nothing is left. Raises StorageError."""
+        ...
+
     def read(self, key: str) -> bytes:
         """The object's bytes. Raises ObjectMissing."""
         ...

@@ -84,6 +84,11 @@ class LocalStorage:
             elif not _is_aside(key):
                 yield key
 
+    def probe(self) -> None:
+        there = next(p for p in (self.root, *self.root.parents) if p.exists() or p.is_symlink())
+        with _translated(str(there)), tempfile.TemporaryFile(dir=there):
+            pass
+
     def delete(self, prefix: str) -> int:
         count = sum(1 for _ in self.list(checked_folder(prefix)))
         with _translated(prefix), suppress(FileNotFoundError):

@@ -3,6 +3,7 @@
 import functools
 import os
 import re
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -105,6 +106,11 @@ class S3Storage:
     @property
     def uri(self) -> str:
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    def probe(self) -> None:
+        key = f".coordinator-probe/{uuid.uuid4().hex}"
+        self.write(key, b"")
+        self.delete(".coordinator-probe/")
 
     @_again
     def read(self, key: str) -> bytes:

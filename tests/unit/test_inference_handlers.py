@@ -59,7 +59,7 @@ def test_an_error_of_the_handler_keeps_its_own_traceback(tmp_path: Path) -> None
     with pytest.raises(ModelError) as caught:
         translate_with(tmp_path, "from deeper import fall; fall(sentences[0])")
     error = caught.value
-    assert f"{tmp_path}/handler.py:4 failed in translate of eng-fra" in str(error)
+    assert f"{tmp_path}/handler.py:4 failed in translate" in str(error)
     assert "ValueError: bad one" in str(error)
     shown = "".join(traceback.format_exception(error.__cause__))
     assert "in translate" in shown and "in fall" in shown

@@ -19,10 +19,17 @@ from coordinator.cluster.local.job import JobFolder
 from coordinator.domain.states import AttemptState, FailureKind
 from coordinator.domain.verdicts import Ending, StopReason, verdict_of
 from coordinator.errors import ClusterError, ClusterUnavailable, JobRefused
+from tests.contract.leftovers import end_jobs
 from tests.support import require_root
 
 PATIENCE = 60.0
 FOREVER = "while :; do sleep 0.05; done"
+
+
+@pytest.fixture(autouse=True)
+def nothing_runs_on(tmp_path: Path) -> Iterator[None]:
+    yield
+    end_jobs(tmp_path)
 
 
 def shell(job: JobSpec) -> list[str]:
@@ -166,12 +173,15 @@ def test_a_process_that_got_the_same_pid_is_spared(tmp_path: Path) -> None:
     job = submit(cluster, "job", FOREVER)
     record = started(cluster, tmp_path, job)
     time.sleep(0.05)  # more than a clock tick, which is as long as a pid takes to come back
-    with subprocess.Popen(["sleep", "1000"], process_group=0) as stranger:
+    stranger = subprocess.Popen(["sleep", "1000"], process_group=0)
+    try:
         os.kill(record["shim"], signal.SIGKILL)
         rewrite(tmp_path, job, worker=stranger.pid)
         assert ending(cluster, job).gone
         assert stranger.poll() is None
+    finally:
         stranger.kill()
+        stranger.wait()
     assert not is_alive(record["worker"])  # found by the mark in its environment
 
 

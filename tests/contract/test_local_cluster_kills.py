@@ -4,6 +4,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from coordinator.cluster import JobId, JobSpec
 from coordinator.cluster.local import LocalCluster, shim
 from coordinator.domain.verdicts import Ending
+from tests.contract.leftovers import end_jobs
 from tests.support import REPOSITORY, require_program
 
 COORDINATOR = """
@@ -34,6 +36,12 @@ cluster.purge(jobs[:1])
 """
 OF_THE_COORDINATOR = ("mkdir", "rename", "flock", "fcntl", "clone,clone3", "unlinkat", "rmdir")
 OF_THE_SHIM = ("chdir", "pipe2", "clone,fork", "setpgid", "rename", "write", "waitid", "wait4")
+
+
+@pytest.fixture(autouse=True)
+def nothing_runs_on(tmp_path: Path) -> Iterator[None]:
+    yield
+    end_jobs(tmp_path)
 
 
 def killing(calls: str, nth: int) -> list[str]:

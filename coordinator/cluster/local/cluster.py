@@ -19,7 +19,6 @@ from coordinator.cluster.local.job import (
     Submission,
     is_job_id,
     job_id,
-    token_mark,
 )
 from coordinator.cluster.local.launcher import Launcher
 from coordinator.cluster.local.logs import copy_stream, write_whole
@@ -68,7 +67,6 @@ class LocalCluster:
         self._pending: dict[JobId, Submission] = {}
         self._running: set[JobId] = set()
         self._ended: dict[JobId, Observation] = {}
-        self._by_token: dict[str, JobId] = {}
         self._order = 0
         self._vain: Counter[JobId] = Counter()
         self._loaded = False
@@ -82,11 +80,10 @@ class LocalCluster:
     def submit(self, job: JobSpec, token: str) -> JobId:
         new = job_id(job, token)
         with self._usable():
-            known = self._by_token.get(token_mark(new))
-            if known is None:
+            if not self._job(new).is_there():
                 self._job(new).create(Submission(job, self._order + 1, time()))
-                self._place(new)
-        return known or new
+            self._place(new)
+        return new
 
     def find(self, job: JobSpec, token: str) -> JobId | None:
         wanted = job_id(job, token)
@@ -158,7 +155,6 @@ class LocalCluster:
             running = folder.is_running()
         except FileNotFoundError:
             return self._forget(job)
-        self._by_token[token_mark(job)] = job
         self._running.discard(job)
         if running:
             self._running.add(job)
@@ -180,7 +176,6 @@ class LocalCluster:
         self._pending.pop(job, None)
         self._running.discard(job)
         self._ended.pop(job, None)
-        self._by_token.pop(token_mark(job), None)
 
     def _alive(self, ids: Collection[JobId]) -> list[JobId]:
         jobs = [job for job in ids if is_job_id(job) and job not in self._ended]

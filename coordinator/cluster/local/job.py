@@ -66,12 +66,7 @@ def job_id(spec: JobSpec, token: str) -> JobId:
 
 def is_job_id(text: str) -> bool:
     """Whether `text` could be a job's id, and so a folder's name."""
-    return _NAME.fullmatch(text) is not None
-
-
-def token_mark(job: JobId) -> str:
-    """The part of a job id that stands for its token."""
-    return job[-_DIGEST_LENGTH:]
+    return len(text) <= _LONGEST + 1 + _DIGEST_LENGTH and _NAME.fullmatch(text) is not None
 
 
 class JobFolder:

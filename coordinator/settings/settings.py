@@ -1,14 +1,16 @@
 """Values that hold for many batches: flag over environment over `settings.yml` over default."""
 
+import io
 import os
 import stat
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import platformdirs
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -47,8 +49,12 @@ class Settings(BaseSettings):
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     stop_threshold: int | None = Field(default=None, ge=1)
     resume_threshold: int | None = Field(default=None, ge=0)
-    wait_seconds: float = Field(default=0.0, ge=0)
-    secrets: dict[str, SecretStr] = Field(default_factory=dict, repr=False)
+    wait_seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    _secrets: dict[str, SecretStr] = PrivateAttr(default_factory=dict)  # from their own file only
+
+    @property
+    def secrets(self) -> Mapping[str, SecretStr]:
+        return self._secrets
 
 
 def load_settings(file: Path | None = None, **flags: Any) -> Settings:
@@ -61,11 +67,12 @@ def load_settings(file: Path | None = None, **flags: Any) -> Settings:
     path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     given = {name: value for name, value in flags.items() if value is not None}
     values = _file_values(path) if path else {}
-    given["secrets"] = _secrets((path or DEFAULT_FILE).parent / SECRETS_FILE)
     try:
-        return _with_file(values)(**given)
+        settings: Settings = _with_file(values)(**given)
     except ValidationError as error:
         raise _environment_fault(error, given) from error
+    settings._secrets = _secrets((path or DEFAULT_FILE).parent / SECRETS_FILE)
+    return settings
 
 
 def _with_file(values: dict[str, Any]) -> type[Settings]:
@@ -86,18 +93,33 @@ def _with_file(values: dict[str, Any]) -> type[Settings]:
     return FromFile
 
 
+class _FileAlone(Settings):
+    """Takes nothing from the environment."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_others: PydanticBaseSettingsSource,
+        **_more: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
 def _file_values(path: Path) -> dict[str, Any]:
     """The checked content of the settings file, alone: its faults carry its lines."""
     document = read_yaml(path)
     try:
-        Settings.__pydantic_validator__.validate_python(document.data)
+        _FileAlone(**{str(key): value for key, value in document.data.items()})
     except ValidationError as error:
         raise BadInput(
             f"{path} cannot be used", problems=problems_of(error, document, Settings.model_fields)
         ) from error
     folder = path.parent
     relative = {"state_dir", "log_dir", "report_dir", "pipeline"}
-    return {k: folder / v if k in relative else v for k, v in document.data.items()}
+    given = {k: v for k, v in document.data.items() if v is not None}
+    return {k: folder / v if k in relative else v for k, v in given.items()}
 
 
 def _environment_fault(error: ValidationError, given: dict[str, Any]) -> BadInput:
@@ -121,7 +143,12 @@ def _secrets(path: Path) -> dict[str, SecretStr]:
             why="secrets must not get into a history",
             hint=f"git rm --cached {path}, and change the secrets in it",
         )
-    values = dotenv_values(path, interpolate=False)
+    try:
+        values = dotenv_values(stream=io.StringIO(path.read_text("utf-8")), interpolate=False)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path} cannot be read", why=type(error).__name__, hint="write KEY=value lines"
+        ) from error
     return {key: SecretStr(value) for key, value in values.items() if value is not None}
 
 

@@ -3,8 +3,9 @@
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -126,8 +127,15 @@ class Soak:
     def save(self) -> None:
         self.file.parent.mkdir(exist_ok=True)
         aside = self.file.with_suffix(".part")
-        aside.write_text(json.dumps({"seed": self.seed, "figures": asdict(self.figures)}))
+        aside.write_text(json.dumps({"seed": self.seed, "figures": vars(self.figures)}))
         aside.replace(self.file)
+
+
+def test_a_soak_goes_on_where_it_was(tmp_path: Path) -> None:
+    figures = Figures(batches=1, kills=7, progress=[0.5], hit=Counter({"with jobs out": 7}))
+    begun = Soak(tmp_path / "state.json", "seed", figures)
+    begun.save()
+    assert Soak.begun(tmp_path) == begun
 
 
 def every_tenth(say: Callable[[str], None]) -> Callable[[str], None]:

@@ -179,13 +179,14 @@ class Collector:
         _write(logs.record, record.to_bytes())
 
     def _publish(self, end: AttemptEnd, outcome: Outcome | None) -> None:
-        """Put the files of a winning attempt where readers look for them."""
+        """Put the files of a winning attempt where readers look for them.
+
+        The steps' own folders lie there too: a file that is called like one stays in its attempt's.
+        """
         if outcome is None or end.state not in DONE:
             return
         keys = self._keys(end.attempt)
-        for file in outcome.files:
-            if file.name in self._batch.step_names:  # there lie the step's attempts
-                continue
+        for file in (f for f in outcome.files if f.name not in self._batch.step_names):
             target = self._batch.keys.published(end.attempt.item.id, file.name)
             self._storage.copy(keys.file(file.name), target)
 

@@ -10,7 +10,13 @@ from typing import BinaryIO
 from coordinator.domain.handoff import Handoff, HandoffItem
 from coordinator.domain.job_options import CommandOptions
 from coordinator.domain.work import Done
-from coordinator.errors import BadInput, ModelError, StorageUnavailable, WorkerExit
+from coordinator.errors import (
+    BadInput,
+    CredentialsError,
+    ModelError,
+    StorageUnavailable,
+    WorkerExit,
+)
 
 _PLACEHOLDER = re.compile(r"\{(item|out|input\.[^{}]+|property\.[^{}]+)\}")
 
@@ -66,11 +72,16 @@ def _call(argv: list[str], out: Path, stdout: BinaryIO) -> int:
 
 def _error(program: str, code: int) -> Exception:
     """An exit code after sysexits(3) as the error that it stands for."""
-    what = f"{program} ended with exit code {code}" if code > 0 else f"{program} was killed"
+    ended = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
+    what = f"{program} {ended}"
     if code == WorkerExit.BAD_INPUT:
         return BadInput(what)
     if code == WorkerExit.TRY_AGAIN:
         return StorageUnavailable(what)
+    if code == WorkerExit.CREDENTIALS:
+        return CredentialsError(what)
+    if code == WorkerExit.TIMEOUT:
+        return TimeoutError(what)
     if code in (-9, 137):
         return MemoryError(f"{what}: out of memory, most likely")
     return ModelError(what, hint="its standard error is in the job's log")

@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 import signal
+import sys
 import tempfile
 import time
 import traceback
@@ -27,6 +28,7 @@ from coordinator.domain.handoff import (
     Outcome,
     read_handoff,
 )
+from coordinator.domain.names import file_name_problem
 from coordinator.domain.paths import AttemptKeys, BatchKeys
 from coordinator.domain.states import FailureKind
 from coordinator.domain.work import Done, Job
@@ -97,8 +99,7 @@ class Frame:
 
     def _run_item(self, job: Job, item: HandoffItem) -> int:
         """Work on one item and leave its outcome."""
-        if self._stop.signal:
-            raise WorkInterrupted("asked to stop", why=f"signal {self._stop.signal}")
+        self._refuse_if_stopped()
         keys = self._attempt(item)
         if self._storage.size(keys.outcome) is not None:
             self._log.info("item was done before", item=item.item)
@@ -120,9 +121,14 @@ class Frame:
         except (StorageError, CredentialsError, WorkInterrupted):
             raise
         except Exception as error:
+            self._refuse_if_stopped()  # its own processes got the signal too: that is no verdict
             return self._failed(item, error, began)
         self._log.info("item done", item=item.item, seconds=round(time.time() - began, 3))
         return self._outcome(item, done, files, began)
+
+    def _refuse_if_stopped(self) -> None:
+        if self._stop.signal:
+            raise WorkInterrupted("asked to stop", why=f"signal {self._stop.signal}")
 
     def _outcome(
         self, item: HandoffItem, done: Done, files: tuple[FileRecord, ...], began: float
@@ -152,9 +158,10 @@ class Frame:
         if kind in (FailureKind.INFRASTRUCTURE, FailureKind.CREDENTIALS):
             raise error
         for item in self._handoff.items:
-            outcome = self._failed(item, error, time.time())
-            data = outcome.model_dump_json(indent=1).encode()
-            self._storage.write(self._attempt(item).outcome, data)
+            keys = self._attempt(item)
+            if self._storage.size(keys.outcome) is None:
+                outcome = self._failed(item, error, time.time())
+                self._storage.write(keys.outcome, outcome.model_dump_json(indent=1).encode())
         return _exit_of(kind)
 
     # files in and out
@@ -165,6 +172,7 @@ class Frame:
 
     def _fetched(self, name: str, ref: InputRef, scratch: Path) -> Path:
         if ref.href and not is_remote(ref.href):
+            open_location(ref.href, max_bytes=sys.maxsize).close()  # it says why it cannot be read
             return Path(ref.href)
         target = scratch / f"in-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         source = self._storage.open(ref.key) if ref.key else open_location(ref.href)
@@ -176,7 +184,7 @@ class Frame:
 
     def _upload(self, item: HandoffItem, out: Path, done: Done) -> tuple[FileRecord, ...]:
         """Put what the job left in place; plain files only."""
-        left = sorted(path for path in out.iterdir() if path.is_file() and not path.is_symlink())
+        left = _plain_files(out)
         missing = set(self._handoff.outputs) - {path.name for path in left}
         if missing and not done.no_data:
             raise ModelError(
@@ -205,6 +213,15 @@ class Frame:
         }
 
 
+def _plain_files(out: Path) -> list[Path]:
+    """What a job left, checked before any of it is put in place; links and folders are not kept."""
+    left = sorted(path for path in out.iterdir() if path.is_file() and not path.is_symlink())
+    for path in left:
+        if problem := file_name_problem(path.name):
+            raise ModelError(f"the job left a file {path.name!r}", why=problem)
+    return left
+
+
 def kind_of(error: BaseException) -> FailureKind:
     """The failure kind of an exception."""
     match error:
@@ -216,6 +233,8 @@ def kind_of(error: BaseException) -> FailureKind:
             return FailureKind.INFRASTRUCTURE
         case MemoryError():
             return FailureKind.OUT_OF_MEMORY
+        case TimeoutError():
+            return FailureKind.TIMEOUT
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be installed
         return FailureKind.OUT_OF_MEMORY
     return FailureKind.MODEL_ERROR
@@ -223,13 +242,17 @@ def kind_of(error: BaseException) -> FailureKind:
 
 def failure_of(error: Exception) -> Failure:
     """What the outcome file says of an exception: its kind, one line, and its traceback."""
-    if isinstance(error, CoordinatorError):
-        cause = error.__cause__
-        trace = "".join(traceback.format_exception(cause)) if cause else ""
-        return Failure(kind=kind_of(error), message=str(error), traceback=trace)
+    shown: BaseException | None = error
     message = f"{type(error).__name__}: {error}"
-    trace = "".join(traceback.format_exception(error))
-    return Failure(kind=kind_of(error), message=message, traceback=trace)
+    if isinstance(error, CoordinatorError):
+        message, shown = str(error), error.__cause__
+    trace = "".join(traceback.format_exception(shown)) if shown else ""
+    return Failure(kind=kind_of(error), message=_in_utf8(message), traceback=_in_utf8(trace))
+
+
+def _in_utf8(text: str) -> str:
+    """Halves of characters, as file names and damaged input leave them, written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _exit_of(kind: FailureKind) -> int:

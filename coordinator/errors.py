@@ -16,6 +16,7 @@ CoordinatorError
 │   └── JobRefused           the cluster will never take this job
 ├── CredentialsError         expired or refused credentials
 ├── WorkInterrupted          a worker was asked to stop
+├── Interrupted              Ctrl-C before there was anything to wait for
 └── StaleMove                a row was not in the expected state
 """
 
@@ -50,14 +51,15 @@ class Problem:
     """One thing that is wrong with the input."""
 
     where: str  # file:line, item id or flag
-    reason: str
+    reason: str  # "" where `where` says it all
     fix: str = ""
     field: str = ""
 
     def __str__(self) -> str:
         field = f" [{self.field}]" if self.field else ""
         fix = f" ({self.fix})" if self.fix else ""
-        return f"{self.where}{field}: {self.reason}{fix}"
+        reason = f": {self.reason}" if self.reason else ""
+        return f"{self.where}{field}{reason}{fix}"
 
 
 class CoordinatorError(Exception):
@@ -165,6 +167,12 @@ class WorkInterrupted(CoordinatorError):
     """A worker was asked to stop before it was done."""
 
     exit_code = ExitCode.STOPPED_EARLY
+
+
+class Interrupted(CoordinatorError):
+    """Ctrl-C, while no batch was being driven."""
+
+    exit_code = ExitCode.INTERRUPTED
 
 
 class StaleMove(CoordinatorError):

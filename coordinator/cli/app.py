@@ -1,6 +1,5 @@
 """The verbs and their flags."""
 
-import sys
 import traceback
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from cyclopts import App, CycloptsError, Parameter
 from coordinator import __version__
 from coordinator.cli import verbs_items, verbs_look, verbs_mend, verbs_run
 from coordinator.cli.output import Output
-from coordinator.errors import CoordinatorError, ExitCode, UsageError
+from coordinator.errors import CoordinatorError, ExitCode, Interrupted, UsageError
 
 app = App(
     name="coordinator",
@@ -17,7 +16,7 @@ app = App(
     help="Run batches of jobs on Nomad or on this machine, and account for every item.",
     help_format="plaintext",
     result_action="return_value",
-    default_parameter=Parameter(name_transform=lambda name: name, show_default=False),
+    default_parameter=Parameter(name_transform=str.lower, show_default=False),
 )
 for module in (verbs_items, verbs_run, verbs_look, verbs_mend):
     module.add_to(app)
@@ -38,11 +37,10 @@ def run(argv: list[str]) -> int:
         output.error(_usage_error(error, argv))
         return int(ExitCode.USAGE)
     except KeyboardInterrupt:
-        output.say("interrupted; nothing is lost")
+        output.error(
+            Interrupted("interrupted", hint="the same again; a batch goes on with --resume")
+        )
         return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        return int(ExitCode.USAGE)
     except Exception as defect:
         if debug:
             raise
@@ -51,7 +49,7 @@ def run(argv: list[str]) -> int:
 
 
 def _usage_error(error: CycloptsError, argv: list[str]) -> UsageError:
-    verb = argv[0] if argv and not argv[0].startswith("-") else ""
+    verb = argv[0] if argv and argv[0] in app else ""
     what = str(error).strip().splitlines()[0] if str(error).strip() else "that cannot be parsed"
     return UsageError(what, hint=f"coordinator {verb} --help".replace("  ", " "))
 

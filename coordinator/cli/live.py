@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -20,14 +21,11 @@ _PLAIN_SECONDS = 30.0
 _REDRAW_SECONDS = 0.2
 
 
-class Display:
-    """Shows snapshots. Used as a context manager around the run."""
+class _OnTerminal:
+    """What is drawn anew in place, where there is a terminal. One that was closed stops nothing."""
 
     def __init__(self, output: Output) -> None:
-        self._output = output
-        self._live = _live(output)
-        self._shown_at = -_PLAIN_SECONDS
-        self._paused, self._trouble, self._kinds = "", "", 0
+        self._output, self._live = output, _live(output)
 
     def __enter__(self) -> Self:
         if self._live:
@@ -41,13 +39,28 @@ class Display:
         trace: TracebackType | None,
     ) -> None:
         if self._live:
-            self._live.stop()
+            with suppress(OSError):
+                self._live.stop()
+
+    def _draw(self, picture: RenderableType) -> None:
+        if self._live:
+            with suppress(OSError):
+                self._live.update(picture, refresh=True)
+
+
+class Display(_OnTerminal):
+    """Shows snapshots. Used as a context manager around the run."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(output)
+        self._shown_at = -_PLAIN_SECONDS
+        self._state, self._kinds = (False, "", False), 0
 
     def on_tick(self, snapshot: Snapshot) -> None:
         now = time.monotonic()
         if self._live:
             if now - self._shown_at >= _REDRAW_SECONDS:
-                self._live.update(rendered(snapshot), refresh=True)
+                self._draw(rendered(snapshot))
                 self._shown_at = now
             return
         changed = self._changes(snapshot)
@@ -64,40 +77,26 @@ class Display:
 
     def _changes(self, snapshot: Snapshot) -> str:
         """What is worth a line at once: a pause, its end, an outage, a new kind of failure."""
-        state = (snapshot.paused, snapshot.trouble, len(snapshot.failures))
-        before = (self._paused, self._trouble, self._kinds)
-        self._paused, self._trouble, self._kinds = state
-        if (bool(state[0]), state[1], state[2]) == (bool(before[0]), before[1], before[2]):
-            return ""
-        return f"  {_news(snapshot) or 'going on'}"
+        state = (bool(snapshot.paused), snapshot.trouble, snapshot.draining)
+        before, self._state = self._state, state
+        new, self._kinds = snapshot.failures[self._kinds :], len(snapshot.failures)
+        news = [] if state == before else _news(snapshot) or ["going on"]
+        news += [f"first {t.kind}: {t.item}: {t.reason}" for t in new]
+        return "".join(f"  {line}" for line in news)
 
 
-class Checking:
+class Checking(_OnTerminal):
     """Says how far the checks before a batch are; nothing at all when they are quick."""
 
     def __init__(self, output: Output) -> None:
-        self._output, self._live = output, _live(output)
+        super().__init__(output)
         self._began = self._said_at = time.monotonic()
-
-    def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live:
-            self._live.stop()
 
     def on_progress(self, what: str, done: int, total: int | None) -> None:
         now = time.monotonic()
         line = f"{what} {done:,}" + (f" of {total:,}" if total is not None else "")
         if self._live and now - self._said_at >= _REDRAW_SECONDS:
-            self._live.update(Text(for_terminal(line)), refresh=True)
+            self._draw(Text(for_terminal(line)))
         elif self._live or now - self._said_at < _PLAIN_SECONDS / 10:
             return
         else:
@@ -135,7 +134,7 @@ def rendered(snapshot: Snapshot) -> RenderableType:
             Text(f"running {step.running - step.worked_off:,}"),
         )
     parts: list[RenderableType] = [Text(_headline(snapshot), style="bold"), grid]
-    parts += [Text(line, style="yellow") for line in _news(snapshot).splitlines()]
+    parts += [Text(line, style="yellow") for line in _news(snapshot)]
     parts += [
         Text(f"! {t.count:,} x {t.kind}  {for_terminal(t.item)}: {for_terminal(t.reason)}"[:200])
         for t in snapshot.failures[-3:]
@@ -157,7 +156,8 @@ def _headline(snapshot: Snapshot) -> str:
     )
 
 
-def _news(snapshot: Snapshot) -> str:
+def _news(snapshot: Snapshot) -> list[str]:
+    """Why nothing new is started, or nothing moves."""
     lines = []
     if snapshot.draining:
         lines.append("stopping: waiting for what runs")
@@ -165,4 +165,4 @@ def _news(snapshot: Snapshot) -> str:
         lines.append(f"waiting: {for_terminal(snapshot.trouble)}; nothing is lost, it tries again")
     if snapshot.paused:
         lines.append(f"paused: {snapshot.paused}")
-    return "\n".join(lines)
+    return lines

@@ -69,6 +69,8 @@ def one_name(batch: str | None, batch_name: str | None) -> str:
         UsageError: neither, or two different ones.
     """
     names = {name for name in (batch, batch_name) if name}
-    if len(names) != 1:
-        raise UsageError("name one batch", hint="coordinator ls lists them")
+    if len(names) > 1:
+        raise UsageError(f"two batches are named, {batch} and {batch_name}", hint="name one")
+    if not names:
+        raise UsageError("name a batch", hint="coordinator ls lists them")
     return names.pop()

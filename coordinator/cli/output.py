@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from contextlib import suppress
 from typing import IO, Any
 
 from rich.console import Console
@@ -13,13 +14,28 @@ from coordinator.errors import CoordinatorError, Problem
 
 SCHEMA = 1
 _SHOWN_PROBLEMS = 20
+_FULL_WIDTH = 10_000
+
+
+class _Console(Console):
+    """A console whose reader may go away: what is being done is more than what is said of it."""
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing more; rich would end the program here."""
+        self.quiet = True
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
 def console(stream: IO[str]) -> Console:
-    """A console that takes data as it is: no markup, no emoji codes, no highlighting."""
+    """A console that takes data as it is: no markup, no emoji codes, no highlighting.
+
+    A file or another program gets tables at their full width.
+    """
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-    return Console(
+    return _Console(
         file=stream,
+        width=None if stream.isatty() or "COLUMNS" in os.environ else _FULL_WIDTH,
         markup=False,
         emoji=False,
         highlight=False,
@@ -38,16 +54,23 @@ class Output:
     def result(self, document: dict[str, Any], *lines: Any) -> None:
         """The result: the document for a program, the lines for a person."""
         if self.as_json:
-            sys.stdout.write(json.dumps({"schema": SCHEMA, **document}, default=str) + "\n")
-            sys.stdout.flush()
+            self._write(json.dumps({"schema": SCHEMA, **document}, default=str) + "\n")
             return
         for line in lines:
             self.out.print(line if not isinstance(line, str) else Text(line))
 
+    def _write(self, text: str) -> None:
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            self.out.on_broken_pipe()
+
     def say(self, line: str) -> None:
-        """A line about what is going on."""
+        """A line about what is going on. A terminal that was closed stops nothing."""
         if not self.as_json:
-            self.err.print(Text(for_terminal(line)))
+            with suppress(OSError):
+                self.err.print(Text(for_terminal(line)))
 
     def error(self, error: CoordinatorError) -> None:
         """What is wrong, why, and what to do."""

@@ -82,6 +82,11 @@ def rm(
     output = Output(as_json=common.json)
     removed = remove(common.load(), batch, make_clock(), outputs=outputs)
     lines = [f"removed {folder}" for folder in removed.folders]
-    lines += [f"removed {removed.objects:,} objects of its outputs"] if outputs else []
+    where = for_terminal(removed.outputs)
+    lines += (
+        [f"removed {removed.objects:,} objects of its outputs"]
+        if outputs
+        else [f"its outputs stay in {where}"]
+    )
     output.result({"batch": batch, "folders": removed.folders, "objects": removed.objects}, *lines)
     return ExitCode.OK

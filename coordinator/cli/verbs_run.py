@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Group, Parameter
+from cyclopts import App, Group, Parameter, validators
 
 from coordinator.bootstrap import make_clock
 from coordinator.cli.live import Checking, Display
@@ -57,14 +57,17 @@ def submit(
     stac_api_url: Annotated[str | None, Parameter(group=_WHAT, help="STAC API to read")] = None,
     benchmark_sources: Annotated[
         tuple[str, ...],
-        Parameter(group=_WHAT, consume_multiple=True, help="collections of the STAC API"),
+        Parameter(
+            group=_WHAT, consume_multiple=True, help="collections of the STAC API", negative=""
+        ),
     ] = (),
     item_list: Annotated[
         Path | None,
         Parameter(group=_WHAT, help="item ids, one a line, in the order to run; default all"),
     ] = None,
     limit_items: Annotated[
-        int | None, Parameter(group=_WHAT, help="only the first N items")
+        int | None,
+        Parameter(group=_WHAT, help="only the first N items", validator=validators.Number(gte=1)),
     ] = None,
     output_root: Annotated[
         str | None, Parameter(group=_WHAT, help="folder for the outputs; default outputs")
@@ -123,6 +126,12 @@ def submit(
         limit_items=limit_items,
         skip_bad=skip_bad,
     )
+    if resume and dry_run:
+        raise UsageError(
+            "--dry-run is for new batches",
+            why="a resume checks nothing that could be shown first",
+            hint="coordinator status BATCH says what is left; leave out one of the two",
+        )
     if resume:
         return _drive(output, lambda watch: submitting.resume(request, given, make_clock(), watch))
     return _submit(output, request, dry_run=dry_run)
@@ -148,7 +157,8 @@ def resubmit(
     *items: Annotated[str, Parameter(help="only these items")],
     batch_name: Annotated[str | None, Parameter(help="the same as BATCH")] = None,
     kind: Annotated[
-        tuple[FailureKind, ...], Parameter(help="only failures of this kind; may be repeated")
+        tuple[FailureKind, ...],
+        Parameter(help="only failures of this kind; may be repeated", negative=""),
     ] = (),
     as_list: Annotated[
         Path | None, Parameter(name="--as-list", help="only write the ids to this file, one a line")

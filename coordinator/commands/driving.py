@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,9 @@ from coordinator.storage import Storage, open_storage
 
 OnTick = Callable[[Snapshot], None]
 OnSignal = Callable[[str], None]
+
+_DRAINING = "stopping: what runs is waited for; Ctrl-C again leaves at once, jobs run on"
+_LEAVING = "leaving: the jobs run on"
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,16 @@ class Watch:
     on_recovery: Callable[[Recovery], None] = lambda _recovery: None
 
 
-def drive(settings: Settings, name: str, clock: Clock, watch: Watch) -> Driven:
+def drive(
+    settings: Settings,
+    name: str,
+    clock: Clock,
+    watch: Watch,
+    prepare: Callable[[Ledger], None] = lambda _ledger: None,
+) -> Driven:
     """Drive the batch `name` until it is finished or a signal ends it.
+
+    `prepare` may change the ledger first, once it is certain that nobody else drives the batch.
 
     Raises:
         BatchBusy: another process drives it.
@@ -59,6 +70,7 @@ def drive(settings: Settings, name: str, clock: Clock, watch: Watch) -> Driven:
     ledger = Ledger.open(folder, clock)
     try:
         with driver_lock(folder, name):
+            prepare(ledger)
             return _drive(settings, ledger, clock, watch)
     finally:
         ledger.close()
@@ -102,13 +114,11 @@ class _Signals:
 
     def handle(self, number: int, _frame: Any) -> None:
         self.first = self.first or number
-        if number == signal.SIGINT and not self.seen:
-            self.driver.wish(Wish.DRAIN)
-            self.say("stopping: what runs is waited for; Ctrl-C again leaves at once, jobs run on")
-        else:
-            self.driver.wish(Wish.LEAVE)
-            self.say("leaving: the jobs run on")
+        drains = number == signal.SIGINT and not self.seen
         self.seen.append(number)
+        self.driver.wish(Wish.DRAIN if drains else Wish.LEAVE)
+        with suppress(RuntimeError):  # the signal came amid a write; the next look says it again
+            self.say(_DRAINING if drains else _LEAVING)
 
 
 @contextmanager

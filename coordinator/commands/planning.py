@@ -9,20 +9,23 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from coordinator.bootstrap import check_cluster
+from coordinator.bootstrap import batch_folder, check_cluster
 from coordinator.catalog import Needs, Selection, open_source, select_items
 from coordinator.clock import Clock
 from coordinator.commands.record import BatchRecord, Skipped, digest_of
 from coordinator.domain.model_folder import check_model
 from coordinator.domain.names import batch_name_problem
+from coordinator.domain.paths import BatchKeys
 from coordinator.engine import Thresholds, pack_size, thresholds_for
 from coordinator.errors import (
     BadInput,
+    BatchExists,
     ModelError,
     Problem,
     StorageError,
     UsageError,
 )
+from coordinator.ledger import FILE
 from coordinator.pipelines import Pipeline, Step, read_pipeline
 from coordinator.settings import Settings
 from coordinator.storage import Storage, open_storage
@@ -118,7 +121,7 @@ class Checks:
 
 
 def _problems_of(error: UsageError) -> Sequence[Problem]:
-    own = Problem(error.what, error.why or "see below", error.hint)
+    own = Problem(error.what, error.why or ("see below" if error.problems else ""), error.hint)
     return [own, *error.problems]
 
 
@@ -131,20 +134,19 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
     settings, checks = request.settings, Checks()
     pipeline = checks.run(lambda: _pipeline(settings))
     checks.run(lambda: check_cluster(settings.cluster))
-    name = request.batch_name or default_name(pipeline.name if pipeline else "", clock.now())
-    checks.run(lambda: check_batch_name(name))
     thresholds = checks.run(lambda: _thresholds(settings, pipeline))
     model = checks.run(lambda: _model(settings, pipeline))
     storage = checks.run(lambda: _writable(settings.output_root))
+    name = checks.run(lambda: _new_name(request, pipeline, storage, clock.now()))
     selection = checks.run(lambda: _select(request, pipeline, on_progress))
-    if not (pipeline and thresholds and model and storage and selection) or checks.errors:
+    if not (pipeline and thresholds and model and storage and name and selection) or checks.errors:
         raise checks.error()
     record = BatchRecord(
         batch=name,
         pipeline=pipeline,
         steps=tuple(step.name for step in pipeline.steps),
         model=model.folder,
-        source=_source(settings, request),
+        source=source_of(settings, request),
         output_root=storage.uri,
         log_dir=str(settings.log_dir.absolute()),
         cluster=settings.cluster,
@@ -161,6 +163,16 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
     return Plan(record, selection, steps, model.kind, tuple(_warnings(record)))
 
 
+def _new_name(
+    request: SubmitRequest, pipeline: Pipeline | None, storage: Storage | None, now: float
+) -> str:
+    """The name that was asked for, or the default; nothing has it yet."""
+    name = request.batch_name or default_name(pipeline.name if pipeline else "batch", now)
+    check_batch_name(name)
+    refuse_known_name(batch_folder(request.settings, name), storage, name)
+    return name
+
+
 def default_name(pipeline: str, now: float) -> str:
     """`<pipeline>-<YYYYMMDD-HH>`, in local time, as the person at the clock would say it."""
     return f"{pipeline[:28].rstrip('-._')}-{datetime.fromtimestamp(now):%Y%m%d-%H}"
@@ -172,6 +184,23 @@ def check_batch_name(name: str) -> None:
         raise UsageError(
             f"--batch_name {name!r} cannot be used", why=problem, hint=f"--batch_name {better}"
         )
+
+
+def refuse_known_name(folder: Path, storage: Storage | None, batch: str) -> None:
+    """Refuse a name that has a ledger here or outputs there."""
+    if (folder / FILE).exists():
+        raise BatchExists(
+            f"batch {batch} was submitted before",
+            why=f"its ledger is {folder / FILE}",
+            hint=f"go on with it: --batch_name {batch} --resume; or choose another --batch_name",
+        )
+    if storage is None or storage.size(BatchKeys(batch).record) is None:
+        return
+    raise BatchExists(
+        f"{storage.uri} holds outputs of a batch {batch} already",
+        why="its ledger is not on this machine, so it was submitted from elsewhere or removed",
+        hint="choose another --batch_name or --output_root",
+    )
 
 
 def _pipeline(settings: Settings) -> Pipeline:
@@ -219,7 +248,7 @@ def _writable(output_root: str) -> Storage:
     return storage
 
 
-def _source(settings: Settings, request: SubmitRequest) -> str:
+def source_of(settings: Settings, request: SubmitRequest) -> str:
     """Where the items come from, for the record: without what a URL may hold of secrets."""
     if settings.catalog:
         return _without_userinfo(settings.catalog)

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 from coordinator.bootstrap import batch_folder
 from coordinator.clock import Clock
@@ -20,6 +21,7 @@ class Removed:
     batch: str
     folders: tuple[str, ...]
     objects: int  # in the output root
+    outputs: str  # where those are, or were
 
 
 def remove(settings: Settings, batch: str, clock: Clock, *, outputs: bool) -> Removed:
@@ -40,10 +42,24 @@ def remove(settings: Settings, batch: str, clock: Clock, *, outputs: bool) -> Re
             )
             logs = record.logs.folder
             for path in (logs, folder):
-                shutil.rmtree(path, ignore_errors=True)
+                _remove(path)
     finally:
         ledger.close()
-    return Removed(batch, (str(logs), str(folder)), count)
+    outputs_at = f"{record.output_root.rstrip('/')}/{batch}"
+    return Removed(batch, (str(logs), str(folder)), count, outputs_at)
+
+
+def _remove(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(
+            f"{folder} cannot be removed",
+            why=str(error),
+            hint="check the rights to it, then the same again",
+        ) from error
 
 
 def _refuse_running(ledger: Ledger, batch: str) -> None:

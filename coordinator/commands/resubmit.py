@@ -51,12 +51,11 @@ def plan_resubmit(
 
 def resubmit(plan: ResubmitPlan, settings: Settings, clock: Clock, watch: Watch) -> Driven:
     """Reopen the planned items and drive the batch to its end."""
-    ledger = Ledger.open(batch_folder(settings, plan.batch), clock)
-    try:
+
+    def prepare(ledger: Ledger) -> None:
         ledger.reopen(plan.items)
-    finally:
-        ledger.close()
-    return drive(settings, plan.batch, clock, watch)
+
+    return drive(settings, plan.batch, clock, watch, prepare)
 
 
 def _refuse_unknown(

@@ -6,16 +6,15 @@ from pathlib import Path
 from coordinator.bootstrap import batch_folder
 from coordinator.clock import Clock
 from coordinator.commands.driving import Driven, Watch, drive
-from coordinator.commands.planning import Plan, SubmitRequest
+from coordinator.commands.planning import Plan, SubmitRequest, refuse_known_name, source_of
 from coordinator.commands.record import BatchRecord, as_document, digest_of, record_of
 from coordinator.domain.items import WorkItem
-from coordinator.domain.paths import BatchKeys
 from coordinator.engine import sort_key
-from coordinator.errors import BatchExists, ObjectMissing, Problem, UsageError
+from coordinator.errors import Problem, UsageError
 from coordinator.ledger import Ledger
 from coordinator.pipelines import read_pipeline
 from coordinator.settings import Settings
-from coordinator.storage import Storage, open_storage
+from coordinator.storage import open_storage
 
 
 def begin(plan: Plan, settings: Settings, clock: Clock) -> None:
@@ -29,25 +28,6 @@ def begin(plan: Plan, settings: Settings, clock: Clock) -> None:
     refuse_known_name(folder, open_storage(record.output_root), record.batch)
     keyed = _with_sort_keys(plan.selection.items, record)
     Ledger.create(folder, clock, as_document(record), keyed).close()
-
-
-def refuse_known_name(folder: Path, storage: Storage, batch: str) -> None:
-    """Refuse a name that has a ledger here or outputs there."""
-    if (folder / "ledger.db").exists():
-        raise BatchExists(
-            f"batch {batch} was submitted before",
-            why=f"its ledger is {folder / 'ledger.db'}",
-            hint=f"go on with it: --batch_name {batch} --resume; or choose another --batch_name",
-        )
-    try:
-        storage.read(BatchKeys(batch).record)
-    except ObjectMissing:
-        return
-    raise BatchExists(
-        f"{storage.uri} holds outputs of a batch {batch} already",
-        why="its ledger is not on this machine, so it was submitted from elsewhere or removed",
-        hint="choose another --batch_name or --output_root",
-    )
 
 
 def submit(plan: Plan, settings: Settings, clock: Clock, watch: Watch) -> Driven:
@@ -64,17 +44,16 @@ def resume(request: SubmitRequest, given: set[str], clock: Clock, watch: Watch) 
     name = request.batch_name
     if not name:
         raise UsageError("--resume needs to know which batch", hint="--batch_name NAME --resume")
-    ledger = Ledger.open(batch_folder(request.settings, name), clock)
-    try:
+
+    def prepare(ledger: Ledger) -> None:
         record = record_of(ledger)
         _refuse_contradictions(record, ledger, request, given)
         changed = _retuned(record, request.settings, given)
         if changed != record:
             changed.to_batch()  # checks the thresholds
             ledger.set_record(as_document(changed))
-    finally:
-        ledger.close()
-    return drive(request.settings, name, clock, watch)
+
+    return drive(request.settings, name, clock, watch, prepare)
 
 
 def _retuned(record: BatchRecord, settings: Settings, given: set[str]) -> BatchRecord:
@@ -95,6 +74,11 @@ def _refuse_contradictions(
         problems.append(Problem("--output_root", f"the batch writes to {record.output_root}"))
     if "cluster" in given and settings.cluster != record.cluster:
         problems.append(Problem("--cluster", f"the batch runs on {record.cluster}"))
+    source = source_of(settings, request)
+    if given & {"catalog", "stac_api_url"} and source != record.source:
+        problems.append(Problem("--catalog", f"the batch's items are from {record.source}"))
+    if request.limit_items is not None and request.limit_items < record.items:
+        problems.append(Problem("--limit_items", f"the batch has {record.items} items"))
     if request.item_list and not _lists_the_same(request.item_list, ledger, record):
         problems.append(Problem("--item_list", f"{request.item_list} names other items"))
     if problems:

@@ -10,6 +10,9 @@ from urllib.parse import unquote
 
 import pytest
 
+from coordinator.errors import ExitCode
+from coordinator.pipelines.pipeline import all_keys
+from coordinator.settings import Settings
 from tests.doc_blocks import Block, Command, anchors, blocks, links, shows
 from tests.support import REPOSITORY
 
@@ -80,6 +83,23 @@ def test_links_lead_somewhere(document: Path) -> None:
         goal = document.parent / path if path else document
         assert goal.exists(), f"{named(document)} links to {target}"
         assert not anchor or anchor in anchors(goal), f"{named(document)} links to {target}"
+
+
+def test_every_setting_is_in_the_guide() -> None:
+    guide = (REPOSITORY / "docs/batch-run-guide.md").read_text()
+    for name in Settings.model_fields:
+        assert f"| `{name}` | `COORDINATOR_{name.upper()}` |" in guide
+
+
+def test_every_key_of_a_pipeline_is_in_its_document() -> None:
+    document = (REPOSITORY / "docs/pipeline-format.md").read_text()
+    words = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`\n]+)`", document))))
+    assert all_keys() <= words
+
+
+def test_every_exit_code_is_in_the_guide() -> None:
+    guide = (REPOSITORY / "docs/batch-run-guide.md").read_text()
+    assert all(f"\n| {int(code)} | " in guide for code in ExitCode)
 
 
 def run_block(block: Block, folder: Path) -> None:

@@ -25,7 +25,7 @@ DIGITS = 10
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory: pytest.TempPathFactory) -> BatchSeen:
     folder = tmp_path_factory.mktemp("ninety") / "work"
-    place = Workplace.made(folder, LANGUAGES, 50, pack=2, score_pack=8)
+    place = Workplace.made(folder, LANGUAGES, 50, pack=3, score_pack=8)
     tuning = ("--stop_threshold", STOP, "--resume_threshold", RESUME, "--slots", 4)
     done = place.run("submit", *place.submit_flags("ninety", *tuning))
     assert done.returncode == 0, done.stderr

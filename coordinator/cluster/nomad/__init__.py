@@ -1,0 +1,1 @@
+"""Runs dispatches as children of parameterized jobs on HashiCorp Nomad."""

@@ -1,0 +1,202 @@
+"""Nomad's HTTP API: one way to call it, and every error told apart once.
+
+python-nomad carries the requests. What it leaves open is settled here: TLS is verified, waits are
+longer than an election (a server without a leader answers after 5 s), each thread has a session of
+its own, and an error says whether another try may help.
+"""
+
+import os
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+import urllib3
+from nomad.api.base import Requester
+from nomad.api.exceptions import BaseNomadException
+
+from coordinator.errors import ClusterError, ClusterUnavailable, CredentialsError
+
+CONNECT_SECONDS, READ_SECONDS = 5.0, 15.0
+
+_SHOWN = 300  # characters of Nomad's own words in a message
+# What a server says, with status 500, of a request that it will never take.
+_REFUSALS = (
+    "Dispatch did not provide required meta keys",
+    "Dispatch request included unpermitted metadata keys",
+    "Payload ",
+    "parameterized job not found",
+    "is stopped",
+    "is not a parameterized job",
+    "error occurred:",
+    "errors occurred:",
+    "Enforcing job modify index",
+    "job not found",
+    "not found",
+    "Unset variable",
+)
+
+
+class NomadRefusal(ClusterError):
+    """A request that Nomad understood and will never take. `status`: of the HTTP reply."""
+
+    def __init__(self, what: str, *, why: str = "", hint: str = "", status: int = 0) -> None:
+        super().__init__(what, why=why, hint=hint)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class NomadAddress:
+    """Where a Nomad is, and as whom it is asked. Empty = as Nomad itself takes it by default."""
+
+    address: str = "http://127.0.0.1:4646"
+    namespace: str = "default"
+    region: str = ""
+    token: str = field(default="", repr=False)
+    ca_file: str = ""  # PEM; "" = the system's authorities
+    client_cert: tuple[str, str] | None = None  # certificate and key, PEM files
+
+
+class NomadApi:
+    """Calls one Nomad. Safe for many threads.
+
+    Every method raises ClusterUnavailable where nothing may be concluded (a request that changes
+    something may have been carried out), CredentialsError where the token is absent, expired or
+    lacks a right, and NomadRefusal where no other try will help.
+    """
+
+    def __init__(self, address: NomadAddress) -> None:
+        self.address = address
+        self._local = threading.local()
+
+    def get(self, *path: str, **params: Any) -> Any:
+        """The JSON document at `path`."""
+        return self.call("get", *path, params=params).json()
+
+    def get_or_none(self, *path: str, **params: Any) -> Any:
+        """The JSON document at `path`, or None if it is not there."""
+        try:
+            return self.get(*path, **params)
+        except NomadRefusal as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def get_bytes(self, *path: str, **params: Any) -> bytes:
+        return self.call("get", *path, params=params).content
+
+    def put(self, *path: str, json: Any = None, **params: Any) -> Any:
+        return _document(self.call("put", *path, params=params, json=json))
+
+    def post(self, *path: str, json: Any = None, **params: Any) -> Any:
+        return _document(self.call("post", *path, params=params, json=json))
+
+    def delete(self, *path: str, **params: Any) -> Any:
+        return _document(self.call("delete", *path, params=params))
+
+    def stream(self, *path: str, read_seconds: float, **params: Any) -> requests.Response:
+        """A reply whose body is read as it comes; the caller closes it."""
+        timeout = (CONNECT_SECONDS, read_seconds)
+        return self.call("get", *path, params=params, stream=True, timeout=timeout)
+
+    def call(
+        self,
+        method: str,
+        *path: str,
+        params: dict[str, Any],
+        timeout: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS),
+        **more: Any,
+    ) -> requests.Response:
+        """The reply to one request; `namespace` and `region` are in it where they are not given."""
+        query = {"namespace": self.address.namespace, **params}
+        try:
+            reply: requests.Response = self._requester().request(  # type: ignore[no-untyped-call]
+                *path, method=method, params=query, timeout=timeout, **more
+            )
+        except BaseNomadException as error:
+            raise self._translated(error, "/".join(path)) from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise self._silent(error) from error
+        return reply
+
+    def _requester(self) -> Requester:
+        """One for each thread: sessions of requests are not made for several at a time."""
+        made: Requester | None = getattr(self._local, "requester", None)
+        if made is None:
+            made = self._local.requester = _requester(self.address)
+        return made
+
+    def _translated(self, error: BaseNomadException, path: str) -> Exception:
+        reply = error.nomad_resp
+        if not isinstance(reply, requests.Response):
+            return self._silent(error)
+        said = " ".join(reply.text.split())[:_SHOWN]
+        if reply.status_code == 403:
+            return CredentialsError(
+                f"Nomad at {self.address.address} refuses {path}",
+                why=said or "Permission denied",
+                hint="check NOMAD_TOKEN; coordinator doctor names the rights that are missing",
+            )
+        if reply.status_code in (400, 404, 405, 409, 413) or (
+            reply.status_code == 500 and _is_refusal(said)
+        ):
+            return NomadRefusal(f"Nomad refuses {path}", why=said, status=reply.status_code)
+        return ClusterUnavailable(
+            f"Nomad at {self.address.address} cannot answer now ({reply.status_code})",
+            why=said,
+            hint="nothing is lost; it is asked again",
+        )
+
+    def _silent(self, error: Exception) -> ClusterUnavailable:
+        return ClusterUnavailable(
+            f"Nomad at {self.address.address} does not answer",
+            why=_plain(error),
+            hint="check NOMAD_ADDR and the network; nothing is lost, it is asked again",
+        )
+
+
+class _AnyPath(Requester):
+    """Reaches every path below /v1, not only those of one endpoint."""
+
+    def _endpoint_builder(self, *path: str) -> str:
+        return "/".join((self.version, *filter(None, path)))
+
+
+def _requester(address: NomadAddress) -> Requester:
+    return _AnyPath(
+        address=address.address.rstrip("/"),
+        token=address.token or None,
+        region=address.region or None,
+        verify=address.ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or True,  # type: ignore[arg-type]
+        cert=address.client_cert or (),
+        session=_session(address.address),
+    )
+
+
+def _session(address: str) -> requests.Session:
+    """Proxies are looked up once, not at every request; what .netrc holds is never sent."""
+    session = requests.Session()
+    session.proxies.update(requests.utils.get_environ_proxies(address))
+    session.trust_env = False
+    return session
+
+
+def _document(reply: requests.Response) -> Any:
+    return reply.json() if reply.content.strip() else None
+
+
+def _is_refusal(said: str) -> bool:
+    return "rpc error" not in said and any(text in said for text in _REFUSALS)
+
+
+def _plain(error: Exception) -> str:
+    """The innermost reason, in one line: requests and urllib3 wrap it several times."""
+    inner: BaseException = error
+    while isinstance(deeper := _within(inner), BaseException):
+        inner = deeper
+    return f"{type(inner).__name__}: {inner}"[:_SHOWN]
+
+
+def _within(error: BaseException) -> object:
+    first = error.args[0] if error.args else None
+    return getattr(error, "nomad_resp", None) or getattr(error, "reason", None) or first

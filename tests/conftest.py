@@ -11,6 +11,13 @@ from tests.docker_engine import (  # noqa: F401  (fixtures)
     docker_engine,
     worker_image,
 )
+from tests.nomad_agents import (  # noqa: F401  (fixtures)
+    nomad_agent,
+    nomad_cluster_of_three,
+    nomad_namespace,
+    nomad_with_acl,
+    start_nomad,
+)
 from tests.servers import s3_bucket, s3_server  # noqa: F401  (fixtures)
 from tests.support import require_data, require_program
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tests.support import REPOSITORY, unmet
+from tests.support import require_cluster_program
 
 START_SECONDS = 30.0
 BUCKET = "test-bucket"
@@ -46,19 +46,12 @@ class S3Server:
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A real S3 server. Its first build takes a minute or two: give tests a longer time limit."""
     server = S3Server(f"http://127.0.0.1:{free_port()}", "test-key", "test-secret")
-    command = [s3_binary(), "--access", server.access_key, "--secret", server.secret_key]
+    command = [require_cluster_program("versitygw")]
+    command += ["--access", server.access_key, "--secret", server.secret_key]
     command += ["--port", server.endpoint.removeprefix("http://"), "--quiet"]
     command += ["posix", str(tmp_path_factory.mktemp("s3"))]
     with started(command, server.endpoint, tmp_path_factory.mktemp("s3-log") / "log"):
         yield server
-
-
-def s3_binary() -> str:
-    script = REPOSITORY / "local-cluster/build-s3.sh"
-    done = subprocess.run([str(script)], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        unmet(f"no S3 server ({done.stderr.strip()})", "install Go 1.26 or set VERSITYGW_BIN")
-    return done.stdout.strip()
 
 
 @pytest.fixture
@@ -167,7 +160,7 @@ def web_server(answer: Callable[[str, bytes], Answer]) -> Iterator[WebServer]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with _serving(Handler) as server.url:
+    with serving(Handler) as server.url:
         yield server
 
 
@@ -185,12 +178,12 @@ def file_server(folder: Path) -> Iterator[WebServer]:
         def log_message(self, *_: object) -> None:
             server.requests.append(f"{self.command} {self.path}")
 
-    with _serving(Handler) as server.url:
+    with serving(Handler) as server.url:
         yield server
 
 
 @contextlib.contextmanager
-def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     class Server(ThreadingHTTPServer):
         daemon_threads = True
         block_on_close = False

@@ -6,6 +6,7 @@ fails the test instead: there, nothing may be left out silently.
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import NoReturn
 
@@ -39,6 +40,15 @@ def require_program(name: str) -> str:
     if found is None:
         unmet(f"{name} is not installed", f"apt-get install {PACKAGES.get(name, name)}")
     return found
+
+
+def require_cluster_program(name: str) -> str:
+    """The path of nomad or versitygw, built with Go where the machine has none: minutes, once."""
+    script = REPOSITORY / "local-cluster/program.sh"
+    done = subprocess.run([str(script), name], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        unmet(f"no {name} ({done.stderr.strip()})", f"install Go 1.26 or set {name.upper()}_BIN")
+    return done.stdout.strip()
 
 
 def require_root(reason: str) -> None:

@@ -1,0 +1,103 @@
+"""Clears up after agents, also when the process that started them is killed.
+
+A Nomad agent that ends leaves its tasks running and their folders mounted, to find them again when
+it restarts. So another process, the keeper, waits at the end of a pipe until its parent closes it
+or is gone. Then it ends all that bears the mark of the folder, unmounts what is in it, and deletes
+it.
+"""
+
+import contextlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+MARK = "LOCAL_CLUSTER_FOLDER"  # in the environment of an agent, and so of all that it starts
+ALLOCATION_LABEL = "com.hashicorp.nomad.alloc_id"
+END_SECONDS = 30.0
+
+
+@contextlib.contextmanager
+def kept_folder() -> Iterator[Path]:
+    """A new folder; at the end, all that runs or is mounted in it goes with it.
+
+    Its path is short: sockets lie in it, and the path of a socket has at most 107 characters.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="nomad-", dir="/tmp"))
+    command = [sys.executable, __file__, str(folder)]
+    # A session of its own: Ctrl-C is for the parent, who then closes the pipe.
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+    ):
+        yield folder
+
+
+def end_marked(folder: Path) -> None:
+    """Kill every process that was started for this folder, or for one in it."""
+    end = time.monotonic() + END_SECONDS
+    while left := [process for process in psutil.process_iter() if _is_marked(process, folder)]:
+        if time.monotonic() > end:
+            raise TimeoutError(f"these do not end: {left}")
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=1)
+
+
+def _is_marked(process: psutil.Process, folder: Path) -> bool:
+    with contextlib.suppress(psutil.Error, OSError):
+        if process.status() != psutil.STATUS_ZOMBIE:
+            marked = process.environ().get(MARK, "")
+            return marked == str(folder) or marked.startswith(f"{folder}/")
+    return False
+
+
+def clear(folder: Path) -> None:
+    """End, unmount and delete all of this folder."""
+    end_marked(folder)
+    allocations = {path.name for path in folder.glob("*/data/alloc/*")}
+    _remove_containers(allocations)
+    for mount in sorted(_mounts(folder), reverse=True):  # the inner ones first
+        subprocess.run(["umount", "--lazy", mount], check=False)
+    _remove_cgroups(allocations)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _mounts(folder: Path) -> list[str]:
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [path for path in (line.split()[4] for line in lines) if path.startswith(f"{folder}/")]
+
+
+def _remove_containers(allocations: set[str]) -> None:
+    """Those of these allocations, where an engine answers."""
+    docker = shutil.which("docker")
+    if docker is None or not allocations:
+        return
+    listing = f'{{{{.ID}}}} {{{{.Label "{ALLOCATION_LABEL}"}}}}'
+    listed = subprocess.run(
+        [docker, "ps", "--all", "--filter", f"label={ALLOCATION_LABEL}", "--format", listing],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    rows = [line.split() for line in listed.stdout.splitlines()]
+    if ours := [row[0] for row in rows if row[-1] in allocations]:
+        subprocess.run([docker, "rm", "--force", *ours], capture_output=True, check=False)
+
+
+def _remove_cgroups(allocations: set[str]) -> None:
+    """The empty control groups of tasks whose executor was killed."""
+    for path in sorted(Path("/sys/fs/cgroup").glob("**/nomad*/**/"), reverse=True):
+        if any(path.name.startswith(allocation) for allocation in allocations):
+            with contextlib.suppress(OSError):
+                path.rmdir()
+
+
+if __name__ == "__main__":
+    sys.stdin.buffer.read()  # until the parent closes its end, or is no more
+    clear(Path(sys.argv[1]))

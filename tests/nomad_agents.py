@@ -1,0 +1,76 @@
+"""Real Nomad agents that tests talk to. The first build of the binary takes minutes."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from agents import Cluster, Options, agent_with_acl, cluster_of_three, dev_agent
+
+from tests.support import require_cluster_program
+
+PURGE_SECONDS = 30.0
+
+
+@pytest.fixture(scope="session")
+def nomad_agent() -> Iterator[Cluster]:
+    """One agent for the whole run, with room for hundreds of jobs. Do not restart it.
+
+    What a test registers, it registers in its own `nomad_namespace`.
+    """
+    with dev_agent(require_cluster_program("nomad")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def nomad_cluster_of_three() -> Iterator[Cluster]:
+    """One server and three clients for a module's tests, to be killed and started again."""
+    with cluster_of_three(require_cluster_program("nomad")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def nomad_with_acl() -> Iterator[Cluster]:
+    """One agent with ACLs on, and its management token."""
+    with agent_with_acl(require_cluster_program("nomad")) as cluster:
+        yield cluster
+
+
+StartAgent = Callable[[Options], Cluster]
+
+
+@pytest.fixture
+def start_nomad() -> Iterator[StartAgent]:
+    """Starts an agent of a test's own, of any size, to be killed and started again."""
+    with ExitStack() as stack:
+        yield lambda options: stack.enter_context(
+            dev_agent(require_cluster_program("nomad"), options)
+        )
+
+
+@pytest.fixture
+def nomad_namespace(nomad_agent: Cluster) -> Iterator[str]:
+    """A namespace of the session's agent that is this test's alone; its jobs go at the end."""
+    name = new_namespace(nomad_agent)
+    yield name
+    remove_namespace(nomad_agent, name)
+
+
+def new_namespace(cluster: Cluster) -> str:
+    """The name of a new namespace."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    cluster.call("PUT", f"namespace/{name}", json={"Name": name})
+    return name
+
+
+def remove_namespace(cluster: Cluster, name: str) -> None:
+    """Purge all jobs of a namespace, and then it: waits until its last allocation has ended."""
+
+    def is_gone() -> bool:
+        for job in cluster.call("GET", "jobs", params={"namespace": name}):
+            purge = {"namespace": name, "purge": "true"}
+            cluster.call("DELETE", f"job/{job['ID']}", params=purge)
+        cluster.call("DELETE", f"namespace/{name}")
+        return True
+
+    cluster.wait_for(is_gone, f"namespace {name} to be gone", PURGE_SECONDS)

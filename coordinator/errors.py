@@ -15,6 +15,7 @@ CoordinatorError
 │   ├── ClusterUnavailable   worth another try; nothing may be concluded
 │   └── JobRefused           the cluster will never take this job
 ├── CredentialsError         expired or refused credentials
+│   └── AccessRefused        good credentials, which do not give this right
 ├── WorkInterrupted          a worker was asked to stop
 ├── Interrupted              Ctrl-C before there was anything to wait for
 └── StaleMove                a row was not in the expected state
@@ -161,6 +162,10 @@ class CredentialsError(CoordinatorError):
     """Expired or refused credentials."""
 
     exit_code = ExitCode.STOPPED_EARLY
+
+
+class AccessRefused(CredentialsError):
+    """Good credentials that do not give this right: new ones of the same kind change nothing."""
 
 
 class WorkInterrupted(CoordinatorError):

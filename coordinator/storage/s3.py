@@ -3,11 +3,13 @@
 import functools
 import os
 import re
+import socket
+import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Concatenate, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 import boto3
@@ -16,6 +18,7 @@ from botocore import exceptions as aws
 from botocore.config import Config
 
 from coordinator.errors import (
+    AccessRefused,
     CredentialsError,
     ObjectMissing,
     StorageError,
@@ -35,16 +38,20 @@ CONNECT_SECONDS = 10
 READ_SECONDS = 60
 CONNECTIONS = 32
 
+_ASK_FOR_RIGHTS = "let these AWS keys read and write there, or use others; then try again"
+
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 _MISSING = frozenset({"NoSuchKey", "NotFound", "404"})
-_CREDENTIALS = frozenset(
+_STALE = frozenset(
     {
-        "AccessDenied", "ExpiredToken", "ExpiredTokenException", "Forbidden", "InvalidAccessKeyId",
-        "InvalidToken", "RequestExpired", "RequestTimeTooSkewed", "SignatureDoesNotMatch",
-        "TokenRefreshRequired", "Unauthorized", "401", "403",
+        "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken",
+        "RequestExpired", "SignatureDoesNotMatch", "TokenRefreshRequired", "Unauthorized", "401",
     }
 )  # fmt: skip
+_DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "Forbidden", "403"})
+_SKEWED = "RequestTimeTooSkewed"
+_UNEXPLAINED = frozenset({"400", "401", "403"})  # what a HEAD, which has no body, says of keys
 _BUSY = frozenset(
     {
         "InternalError", "RequestLimitExceeded", "RequestTimeout", "RequestTimeoutException",
@@ -69,14 +76,42 @@ _CUT_OFF = (
 )
 
 # botocore itself tries once: one place decides how often, and says so.
-_again = again(on=StorageUnavailable, attempts=6)
+_many_times = again(on=StorageUnavailable, attempts=6)
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _again(
+    method: Callable[Concatenate["S3Storage", P], T],
+) -> Callable[Concatenate["S3Storage", P], T]:
+    """Tries again what may pass, and once more with keys read anew what was refused for its keys.
+
+    A long run outlives its keys: whoever renews them writes a file that only a new client reads.
+    """
+
+    @_many_times
+    @functools.wraps(method)
+    def call(self: "S3Storage", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        used = self._client
+        try:
+            return method(self, *args, **kwargs)
+        except AccessRefused:
+            raise
+        except CredentialsError:
+            self._client = _clients.renewed(used)
+            return method(self, *args, **kwargs)
+
+    return call
 
 
 class S3Storage:
     """A bucket, or what is below a prefix of one. Safe for many threads.
 
-    Endpoint, region and keys come from the standard AWS environment and files. Every method raises
-    CredentialsError where keys are missing, expired or refused.
+    Endpoint, region and keys come from the standard AWS environment and files; these are read anew
+    when keys are refused. Every method raises CredentialsError where keys are missing, expired or
+    refused then too, AccessRefused where they are good and may not do this.
     """
 
     def __init__(self, client: "S3Client", bucket: str, prefix: str = "") -> None:
@@ -101,7 +136,7 @@ class S3Storage:
         if prefix.strip("/"):
             checked_key(prefix.strip("/"))
         with _translated(uri):
-            return cls(_client(_aws_settings()), bucket, prefix.strip("/"))
+            return cls(_clients.current(), bucket, prefix.strip("/"))
 
     @property
     def uri(self) -> str:
@@ -151,10 +186,18 @@ class S3Storage:
     def size(self, key: str) -> int | None:
         try:
             with self._asking(key):
-                found = self._client.head_object(Bucket=self._bucket, Key=self._key(key))
-                return found["ContentLength"]
+                return self._head(self._key(key))
         except ObjectMissing:
             return None
+
+    def _head(self, key: str) -> int:
+        """An object's size. The answer to a HEAD has no body: another question gets the reason."""
+        try:
+            return self._client.head_object(Bucket=self._bucket, Key=key)["ContentLength"]
+        except aws.ClientError as error:
+            if error.response.get("Error", {}).get("Code") in _UNEXPLAINED:
+                self._client.list_objects_v2(Bucket=self._bucket, Prefix=key, MaxKeys=1)
+            raise
 
     def list(self, prefix: str) -> Iterator[str]:
         for page in self._pages(checked_prefix(prefix)):
@@ -211,9 +254,36 @@ def _aws_settings() -> tuple[tuple[str, str], ...]:
     return tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_")))
 
 
-@functools.lru_cache(maxsize=4)
-def _client(settings: tuple[tuple[str, str], ...]) -> "S3Client":
-    """Made once for the same settings: making one reads files, and takes a tenth of a second."""
+class _Clients:
+    """One client for the same settings: making one reads files, and takes a tenth of a second."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._settings: tuple[tuple[str, str], ...] | None = None
+        self._client: S3Client | None = None
+
+    def current(self) -> "S3Client":
+        with self._lock:
+            return self._client_now()
+
+    def renewed(self, used: "S3Client") -> "S3Client":
+        """One that is younger than `used`, whose keys were refused; many threads share it."""
+        with self._lock:
+            if self._client is used:
+                self._settings = None
+            return self._client_now()
+
+    def _client_now(self) -> "S3Client":
+        settings = _aws_settings()
+        if self._client is None or settings != self._settings:
+            self._client, self._settings = _made_client(), settings
+        return self._client
+
+
+_clients = _Clients()
+
+
+def _made_client() -> "S3Client":
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
@@ -251,6 +321,10 @@ def _translated(name: str) -> Iterator[None]:
         raise _of_code(told.get("Code", ""), name, told.get("Message", "")) from error
     except _NO_KEYS as error:
         raise _no_access(name, str(error)) from error
+    except RuntimeError as error:  # how botocore says that keys with an end of their own are over
+        if "expired" not in str(error):
+            raise
+        raise _no_access(name, "the AWS keys have expired") from error
     except _CUT_OFF as error:
         raise _busy(name, str(error)) from error
     except (aws.BotoCoreError, Boto3Error) as error:
@@ -264,8 +338,16 @@ def _of_code(code: str, name: str, message: str) -> StorageError | CredentialsEr
     why = f"{message} ({code})" if message else code
     if code in _MISSING:
         return ObjectMissing(f"{name} is not there", why=why)
-    if code in _CREDENTIALS:
+    if code in _STALE:
         return _no_access(name, why)
+    if code in _DENIED:
+        return AccessRefused(f"no access to {name}", why=why, hint=_ASK_FOR_RIGHTS)
+    if code == _SKEWED:
+        return StorageUnavailable(
+            f"{name} cannot be read or written",
+            why=f"the clock of {socket.gethostname()} is off: {why}",
+            hint=f"check the clock of {socket.gethostname()}",
+        )
     if code in _BUSY:
         return _busy(name, why)
     hint = "make the bucket, or check its name" if code == "NoSuchBucket" else ""
@@ -276,7 +358,7 @@ def _no_access(name: str, why: str) -> CredentialsError:
     return CredentialsError(
         f"no access to {name}",
         why=why,
-        hint="renew the AWS keys (and check the clock of this machine), then try again",
+        hint="renew the AWS keys, then try again",
     )
 
 

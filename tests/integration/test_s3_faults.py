@@ -7,6 +7,7 @@ import pytest
 import stamina
 
 from coordinator.errors import (
+    AccessRefused,
     BadInput,
     CredentialsError,
     SourceUnreachable,
@@ -41,8 +42,8 @@ def refusal(code: str, message: str = "because") -> bytes:
     [
         (400, "ExpiredToken", CredentialsError),
         (403, "InvalidAccessKeyId", CredentialsError),
-        (403, "AccessDenied", CredentialsError),
-        (403, "RequestTimeTooSkewed", CredentialsError),
+        (403, "AccessDenied", AccessRefused),
+        (403, "RequestTimeTooSkewed", StorageUnavailable),
         (503, "SlowDown", StorageUnavailable),
         (500, "InternalError", StorageUnavailable),
         (404, "NoSuchBucket", StorageError),
@@ -58,7 +59,7 @@ def test_codes(
             store.read("a")
         assert type(caught.value) is expected
         assert code in str(caught.value)
-        tries = ATTEMPTS if expected is StorageUnavailable else 1
+        tries = {StorageUnavailable: ATTEMPTS, CredentialsError: 2}.get(expected, 1)
         assert len(server.requests) == tries
 
 

@@ -1,0 +1,74 @@
+"""A proxy before a real HTTP server, which answers in its place when a test says so."""
+
+import contextlib
+import http.client
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+
+from tests.servers import Answer, serving
+
+
+@dataclass
+class Passing:
+    """One request that reached the proxy."""
+
+    method: str
+    path: str  # with its query
+    headers: dict[str, str]
+
+
+@dataclass
+class FaultProxy:
+    """Where it listens, what came, and what it does instead of passing a request on."""
+
+    url: str = ""
+    fault: Callable[[Passing], Answer | None] = lambda _request: None  # None = pass it on
+    seen: list[Passing] = field(default_factory=list)
+
+
+def refusal(code: str, status: int = 400) -> Answer:
+    """What S3 answers to a request that it refuses."""
+    body = f"<Error><Code>{code}</Code><Message>because</Message></Error>".encode()
+    return status, {"content-type": "application/xml"}, body
+
+
+@contextlib.contextmanager
+def fault_proxy(upstream: str) -> Iterator[FaultProxy]:
+    """A proxy before `upstream` (`http://host:port`). Signatures hold: it keeps the host header."""
+    proxy = FaultProxy()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            request = Passing(self.command, self.path, dict(self.headers.items()))
+            proxy.seen.append(request)
+            status, headers, data = proxy.fault(request) or self.passed_on(request, body)
+            self.send_response(status)
+            for name, value in {"content-length": str(len(data)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                if self.command != "HEAD":
+                    self.wfile.write(data)
+
+        do_POST = do_PUT = do_DELETE = do_HEAD = do_GET
+
+        def passed_on(self, request: Passing, body: bytes) -> Answer:
+            connection = http.client.HTTPConnection(upstream.removeprefix("http://"), timeout=60)
+            try:
+                connection.request(request.method, request.path, body, request.headers)
+                answer = connection.getresponse()
+                drop = {"transfer-encoding", "connection", "keep-alive"}
+                headers = {k.lower(): v for k, v in answer.getheaders() if k.lower() not in drop}
+                return answer.status, headers, answer.read()
+            finally:
+                connection.close()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with serving(Handler) as proxy.url:
+        yield proxy

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from coordinator.commands.record import BatchRecord
+from coordinator.domain.alike import normalised
 from coordinator.domain.states import FINISHED_ITEMS, FailureKind, ItemState
 from coordinator.errors import ExitCode
 from coordinator.ledger import ItemRow, Ledger
-from coordinator.reports.groups import normalised
 
 
 @dataclass(frozen=True)

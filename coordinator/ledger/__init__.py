@@ -1,5 +1,6 @@
 """The ledger of a batch: states, moves and events in one SQLite file."""
 
+from coordinator.ledger.control import Asked, Control, ControlDesk, Whereabouts, wholly_of
 from coordinator.ledger.ledger import FILE, Ledger
 from coordinator.ledger.lock import driver_lock, holder
 from coordinator.ledger.rows import (
@@ -17,8 +18,11 @@ from coordinator.ledger.rows import (
 
 __all__ = [
     "FILE",
+    "Asked",
     "Attempt",
     "AttemptEnd",
+    "Control",
+    "ControlDesk",
     "Dispatch",
     "Event",
     "Finish",
@@ -28,6 +32,8 @@ __all__ = [
     "Retry",
     "Sequel",
     "Tally",
+    "Whereabouts",
     "driver_lock",
     "holder",
+    "wholly_of",
 ]

@@ -34,7 +34,7 @@ from coordinator.ledger.rows import (
     tally_of,
 )
 
-VERSION = 1
+VERSION = 2
 FILE = "ledger.db"
 _BUSY_SECONDS = 60.0
 
@@ -105,6 +105,8 @@ class Ledger:
             ledger = cls(path, clock, read_only=read_only)
             try:
                 ledger._check_version()
+                if not read_only:
+                    ledger._upgrade()
             except LedgerError:
                 ledger.close()
                 raise
@@ -186,6 +188,12 @@ class Ledger:
 
     # moves
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make one transaction of the moves within: at its end all are durable, or none is."""
+        with self._transaction():
+            yield
+
     def claim(self, attempts: Sequence[Attempt], name_of: Callable[[int], str]) -> Dispatch:
         """Make one dispatch of these ready attempts; it is durable before the cluster hears of it.
 
@@ -250,6 +258,11 @@ class Ledger:
         with self._transaction():
             self._run("set_stop_reason", dispatch=dispatch.id, reason=reason)
             self._event("stopping", dispatch=dispatch.id, why=reason)
+
+    def set_node(self, dispatch: Dispatch, node: str) -> None:
+        """Remember where a dispatch runs, for whoever looks on."""
+        with self._transaction():
+            self._run("set_node", dispatch=dispatch.id, node=node)
 
     def reopen(self, items: Iterable[ItemRow]) -> int:
         """Give failed or stopped items another round, at the step where they stand; how many."""
@@ -433,8 +446,20 @@ class Ledger:
                 hint=f"this one knows format {VERSION}; upgrade it",
             )
 
+    def _upgrade(self) -> None:
+        """Bring a ledger of format 1 to format 2: dispatches know their node."""
+        if int(self._value("version")) == VERSION:
+            return
+        with self._transaction():
+            if not self._run("has_node").fetchone():
+                self._run("add_node")
+            self._run("set_value", key="version", value=str(VERSION))
+
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        if self._db.in_transaction:  # part of a larger one
+            yield
+            return
         with _translated(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:

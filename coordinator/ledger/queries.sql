@@ -139,3 +139,28 @@ SELECT action FROM events WHERE action IN ('paused', 'resumed') ORDER BY id DESC
 
 -- name: soonest_ready
 SELECT min(not_before) FROM attempts WHERE state = 'ready'
+
+-- name: data_version
+PRAGMA data_version
+
+-- name: live_of
+SELECT i.id AS item, a.dispatch FROM items i JOIN attempts a ON a.item = i.seq
+WHERE i.id IN (SELECT value FROM json_each(:items))
+      AND a.state IN ('ready', 'claimed', 'submitted', 'running')
+
+-- name: ready_of
+SELECT a.id AS attempt, i.seq, i.state FROM items i JOIN attempts a ON a.item = i.seq
+WHERE i.id IN (SELECT value FROM json_each(:items)) AND a.state = 'ready'
+
+-- name: stop_attempt
+UPDATE attempts SET state = 'stopped', kind = :kind, reason = :reason
+WHERE id = :attempt AND state = 'ready'
+
+-- name: set_node
+UPDATE dispatches SET node = :node WHERE id = :dispatch
+
+-- name: has_node
+SELECT 1 FROM pragma_table_info('dispatches') WHERE name = 'node'
+
+-- name: add_node
+ALTER TABLE dispatches ADD COLUMN node TEXT NOT NULL DEFAULT ''

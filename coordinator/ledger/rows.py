@@ -26,11 +26,13 @@ class Dispatch:
     claimed_at: float
     submitted_at: float | None
     ended_at: float | None
+    node: str = ""  # where it was first seen to run
 
     @classmethod
     def of(cls, row: sqlite3.Row) -> "Dispatch":
         state = None if row["state"] == "ended" else AttemptState(row["state"])
-        names = (f.name for f in fields(cls) if f.name != "state")
+        there = set(row.keys())  # a ledger of format 1, opened only to be read, has no nodes
+        names = (f.name for f in fields(cls) if f.name != "state" and f.name in there)
         return cls(state=state, **{name: row[name] for name in names})
 
 

@@ -28,7 +28,8 @@ CREATE TABLE dispatches (
     claimed_at   REAL NOT NULL,
     submitted_at REAL,
     ended_at     REAL,
-    purged       INTEGER NOT NULL DEFAULT 0
+    purged       INTEGER NOT NULL DEFAULT 0,
+    node         TEXT NOT NULL DEFAULT ''  -- where it was first seen to run; since format 2
 ) STRICT;
 CREATE INDEX dispatches_out ON dispatches (id) WHERE state <> 'ended';
 

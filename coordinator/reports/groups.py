@@ -1,20 +1,13 @@
 """Failures grouped by what they have in common, the most frequent first."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from coordinator.domain.alike import normalised
 from coordinator.domain.states import FailureKind
 from coordinator.reports.explain import Message
-
-_PATH = re.compile(r"""(?<![\w/.])(?:[a-z][a-z0-9+]{1,9}:/|~|\.{1,2})?(?:/[^\s/'"<>:,;()]+)+/?""")
-_HEX = re.compile(
-    r"\b0x[0-9a-fA-F]+\b|\b(?=[0-9a-f-]*[a-f])(?=[0-9a-f-]*\d)[0-9a-f]{8}[0-9a-f-]*\b"
-)
-# Exit codes and signals are what tells failures apart.
-_NUMBER = re.compile(r"(?<!exit code )(?<!exit )(?<!signal )(?<![\w.])[+-]?\d+(?:[.,:]\d+)*")
 
 
 @dataclass(frozen=True)
@@ -44,14 +37,6 @@ def grouped(messages: Iterable[Message]) -> tuple[ErrorGroup, ...]:
         found[message.kind, normalised(message.message, message.item)].append(message)
     groups = [_group(kind, text, members) for (kind, text), members in found.items()]
     return tuple(sorted(groups, key=lambda g: (-g.count, g.kind, g.error)))
-
-
-def normalised(text: str, item: str) -> str:
-    """`text` without what differs between two failures of the same cause."""
-    text = re.sub(rf"(?<!\w){re.escape(item)}(?!\w)", "<item>", text)
-    text = _PATH.sub("<path>", text)
-    text = _HEX.sub("<hex>", text)
-    return _NUMBER.sub("<n>", text)
 
 
 def _group(kind: FailureKind, text: str, members: list[Message]) -> ErrorGroup:

@@ -371,7 +371,7 @@ def spoilt(ledger: Ledger, sql: str) -> None:
 @pytest.mark.parametrize(
     ("sql", "said"),
     [
-        ("UPDATE batch SET value = '2' WHERE key = 'version'", "newer"),
+        ("UPDATE batch SET value = '3' WHERE key = 'version'", "newer"),
         ("UPDATE batch SET value = '999999' WHERE key = 'version'", "newer"),
         ("UPDATE batch SET value = 'one' WHERE key = 'version'", "is damaged"),
         ("DELETE FROM batch", "is damaged"),

@@ -1,0 +1,18 @@
+"""What two failures of the same cause have in common."""
+
+import re
+
+_PATH = re.compile(r"""(?<![\w/.])(?:[a-z][a-z0-9+]{1,9}:/|~|\.{1,2})?(?:/[^\s/'"<>:,;()]+)+/?""")
+_HEX = re.compile(
+    r"\b0x[0-9a-fA-F]+\b|\b(?=[0-9a-f-]*[a-f])(?=[0-9a-f-]*\d)[0-9a-f]{8}[0-9a-f-]*\b"
+)
+# Exit codes and signals are what tells failures apart.
+_NUMBER = re.compile(r"(?<!exit code )(?<!exit )(?<!signal )(?<![\w.])[+-]?\d+(?:[.,:]\d+)*")
+
+
+def normalised(text: str, item: str) -> str:
+    """`text` without what differs between two failures of the same cause."""
+    text = re.sub(rf"(?<!\w){re.escape(item)}(?!\w)", "<item>", text)
+    text = _PATH.sub("<path>", text)
+    text = _HEX.sub("<hex>", text)
+    return _NUMBER.sub("<n>", text)

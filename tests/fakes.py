@@ -2,11 +2,11 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from coordinator.cluster import JobId, JobSpec, Observation, Phase
+from coordinator.cluster import JobId, JobSpec, Observation, Phase, Request
 from coordinator.domain.handoff import (
     Failure,
     FileRecord,
@@ -76,6 +76,7 @@ class FakeCluster:
         self.submissions: list[tuple[str, str]] = []  # name and token of each call that got through
         self.submitted_at: list[float] = []
         self.stops: list[tuple[JobId, StopReason]] = []
+        self.busy = ""  # why nothing should be sent
         self.deaf = False  # jobs do not end when they are asked to
         self._faults: dict[tuple[str, str], list[BaseException]] = defaultdict(list)
 
@@ -88,7 +89,31 @@ class FakeCluster:
 
     # what the protocol asks for
 
-    def submit(self, job: JobSpec, token: str) -> JobId:
+    def prepare(self) -> None:
+        """Nothing is needed."""
+
+    def dismantle(self) -> None:
+        """Nothing was needed."""
+
+    def pressure(self) -> str:
+        return self.busy
+
+    def read_log(self, job: JobId, stream: str, offset: int) -> bytes:
+        raise ClusterError(f"job {job} writes no {stream}", why=f"at {offset}: it is none")
+
+    def address_of(self, job: JobId) -> str:
+        return f"fake:{job}"
+
+    def submit(self, requests: Sequence[Request]) -> list[JobId | ClusterError]:
+        return [self._submit(request.job, request.token) for request in requests]
+
+    def _submit(self, job: JobSpec, token: str) -> JobId | ClusterError:
+        try:
+            return self._submitted(job, token)
+        except ClusterError as error:
+            return error
+
+    def _submitted(self, job: JobSpec, token: str) -> JobId:
         self._trip("submit", "before")
         self.submissions.append((job.name, token))
         known = self.find_token(token)

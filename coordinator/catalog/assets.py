@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from coordinator.catalog.base import Progress
 from coordinator.catalog.needs import Needs
-from coordinator.catalog.parallel import ordered_map
 from coordinator.domain.items import WorkItem
 from coordinator.domain.text import read_lines
 from coordinator.errors import BadInput, CredentialsError, SourceUnreachable
+from coordinator.parallel import ordered_map
 from coordinator.storage.hrefs import is_remote
 from coordinator.storage.locations import open_location
 

@@ -9,8 +9,8 @@ from typing import Any
 from coordinator.catalog import documents
 from coordinator.catalog.base import RawItem
 from coordinator.catalog.documents import NotJson, not_usable
-from coordinator.catalog.parallel import ordered_map
 from coordinator.errors import BadInput, Problem
+from coordinator.parallel import ordered_map
 from coordinator.storage.hrefs import is_remote, local_path, resolve, shown
 
 DEEPEST = 32  # catalogs below one another

@@ -6,7 +6,8 @@ from coordinator.cluster.base import (
     JobSpec,
     Observation,
     Phase,
+    Request,
     Resources,
 )
 
-__all__ = ["Cluster", "JobId", "JobSpec", "Observation", "Phase", "Resources"]
+__all__ = ["Cluster", "JobId", "JobSpec", "Observation", "Phase", "Request", "Resources"]

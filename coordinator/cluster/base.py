@@ -1,12 +1,13 @@
 """The one narrow seam to whatever runs the jobs. It speaks in batches."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import NewType, Protocol
 
 from coordinator.domain.verdicts import Ending, StopReason
+from coordinator.errors import ClusterError
 
 JobId = NewType("JobId", str)
 
@@ -31,6 +32,14 @@ class JobSpec:
     resources: Resources = field(default_factory=Resources)
 
 
+@dataclass(frozen=True)
+class Request:
+    """A job to start, and the token by which its repetition is known."""
+
+    job: JobSpec
+    token: str = field(repr=False)
+
+
 class Phase(StrEnum):
     """Where a job stands on the cluster."""
 
@@ -48,6 +57,7 @@ class Observation:
     node: str = ""
     ending: Ending | None = None  # set exactly when ENDED
     detail: str = ""  # why it is pending
+    hopeless: bool = False  # pending, and nothing that the cluster has could ever run it
 
 
 class Cluster(Protocol):
@@ -61,8 +71,23 @@ class Cluster(Protocol):
         """How many dispatches can run at a time; None = not known."""
         ...
 
-    def submit(self, job: JobSpec, token: str) -> JobId:
-        """Start the job; a repeated token returns the first job. Raises JobRefused."""
+    def prepare(self) -> None:
+        """Set up what the batch's jobs need. Repeatable. Raises ClusterError, UsageError."""
+        ...
+
+    def dismantle(self) -> None:
+        """Remove what `prepare` set up, once no job of the batch is left. Repeatable."""
+        ...
+
+    def pressure(self) -> str:
+        """Why nothing should be sent just now, in words; "" = nothing speaks against it."""
+        ...
+
+    def submit(self, requests: Sequence[Request]) -> list[JobId | ClusterError]:
+        """Start jobs; one result each, in order. A repeated token gives the first job.
+
+        JobRefused: never. ClusterUnavailable: perhaps; it must be looked up before all else.
+        """
         ...
 
     def find(self, job: JobSpec, token: str) -> JobId | None:
@@ -79,6 +104,17 @@ class Cluster(Protocol):
 
     def save_logs(self, job: JobId, folder: Path) -> None:
         """Write `<task>.stdout.0`, `<task>.stderr.0` and `events.json` into `folder`."""
+        ...
+
+    def read_log(self, job: JobId, stream: str, offset: int) -> bytes:
+        """What a job wrote to `stdout` or `stderr` from byte `offset` on; b"" = nothing more yet.
+
+        Raises ClusterError where the job or its log is not there.
+        """
+        ...
+
+    def address_of(self, job: JobId) -> str:
+        """The address of a page about the job, for a person; "" = there is none."""
         ...
 
     def purge(self, ids: Collection[JobId]) -> None:

@@ -20,6 +20,8 @@ class Batch:
     thresholds: Thresholds
     logs: LogTree
     wait_seconds: float = 0.0  # between dispatches
+    max_same_failure: int = 0  # dispatches that fail the same way in a row; 0 = any number
+    keep_jobs: bool = True  # whether the cluster remembers jobs that are home
 
     @property
     def keys(self) -> BatchKeys:

@@ -1,9 +1,10 @@
 """Bringing an ended dispatch home: logs and outcomes first (repeatable), then the moves."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from coordinator.clock import Clock
 from coordinator.cluster import Cluster, JobId
@@ -14,9 +15,24 @@ from coordinator.domain.states import DONE, AttemptState, ItemState
 from coordinator.domain.verdicts import Ending, StopReason, Verdict, returned, verdict_of
 from coordinator.engine.batch import Batch
 from coordinator.engine.policy import sequel_of
-from coordinator.errors import ClusterError, ClusterUnavailable, ObjectMissing
+from coordinator.engine.reconcile import Ended
+from coordinator.engine.same_failure import SameFailure
+from coordinator.errors import (
+    ClusterError,
+    ClusterUnavailable,
+    CoordinatorError,
+    CredentialsError,
+    ObjectMissing,
+    StorageUnavailable,
+)
 from coordinator.ledger import Attempt, AttemptEnd, Dispatch, Finish, Ledger
+from coordinator.parallel import map_all
 from coordinator.storage import Storage
+
+LANES = 16  # dispatches that are brought home at a time: most of it is waiting for a store
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -29,6 +45,42 @@ class _Evidence:
     begun: bool
 
 
+@dataclass(frozen=True)
+class _Opened:
+    ended: Ended
+    attempts: list[Attempt]
+
+
+@dataclass(frozen=True)
+class _Fetched:
+    ended: Ended
+    evidence: list[_Evidence]
+    note: str  # why the logs are not home, or ""
+
+
+@dataclass(frozen=True)
+class _Judged:
+    found: _Fetched
+    ends: list[AttemptEnd]
+
+
+@dataclass(frozen=True)
+class Home:
+    """A dispatch that is home: logs, outcomes and the ledger's word."""
+
+    dispatch: Dispatch
+    ending: Ending
+    ends: list[AttemptEnd]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What came home, and what kept the rest from it."""
+
+    homes: list[Home]
+    trouble: CoordinatorError | None
+
+
 class Collector:
     """Brings dispatches of one batch home."""
 
@@ -37,6 +89,7 @@ class Collector:
     ) -> None:
         self._batch, self._ledger, self._cluster = batch, ledger, cluster
         self._storage, self._clock = storage, clock
+        self.same_failure = SameFailure(batch.max_same_failure)
 
     def record_submitted(self, dispatch: Dispatch, job_id: str) -> None:
         """Leave word in the log tree that the dispatch is out."""
@@ -50,25 +103,65 @@ class Collector:
         )
         self._write_record(self._logs(dispatch), record)
 
-    def collect(self, dispatch: Dispatch, ending: Ending, node: str = "") -> list[AttemptEnd]:
-        """Bring the ended dispatch home and end it in the ledger.
+    def collect(self, ended: Sequence[Ended]) -> Collected:
+        """Bring ended dispatches home and end them in the ledger.
 
-        Raises:
-            ClusterUnavailable, StorageUnavailable: nothing was moved; try again later.
+        What cannot be brought home because something does not answer stays as it is.
         """
-        ending = _with_reason(ending, dispatch)
-        evidence = [self._evidence(a) for a in self._ledger.attempts_of(dispatch)]
-        ends = self._ends(evidence, ending)
-        self._bring_home(dispatch, ending, node, evidence, ends)
-        for end, found in zip(ends, evidence, strict=True):
+        fetched = self._each(self._fetch, [self._opened(each) for each in ended])
+        judged = [self._judged(found) for found in fetched if isinstance(found, _Fetched)]
+        kept = self._each(self._keep, judged)
+        homes = [home for home in kept if isinstance(home, Home)]
+        with self._ledger.together():
+            for home in homes:
+                why = _in_words(home.ending)
+                self._ledger.end(home.dispatch, home.ends, why=why)
+        for home in homes:
+            self.same_failure.add(home.ends)
+        troubles = [each for each in (*fetched, *kept) if isinstance(each, CoordinatorError)]
+        return Collected(homes, troubles[0] if troubles else None)
+
+    def _each(self, work: Callable[[A], B], things: Sequence[A]) -> list[B | CoordinatorError]:
+        """`work` of each thing, several at a time; an outage in its place where there is one."""
+
+        def attempt(thing: A) -> B | CoordinatorError:
+            try:
+                return work(thing)
+            except (ClusterUnavailable, StorageUnavailable, CredentialsError) as outage:
+                return outage
+
+        return map_all(attempt, things, LANES)
+
+    def _opened(self, ended: Ended) -> _Opened:
+        ending = _with_reason(ended.ending, ended.dispatch)
+        return _Opened(replace(ended, ending=ending), self._ledger.attempts_of(ended.dispatch))
+
+    def _fetch(self, opened: _Opened) -> _Fetched:
+        """What a dispatch left: logs into the log tree, evidence of each attempt."""
+        logs = self._logs(opened.ended.dispatch)
+        logs.outcomes.mkdir(parents=True, exist_ok=True)
+        note = self._save_logs(opened.ended.dispatch, logs.folder)
+        return _Fetched(opened.ended, [self._evidence(a) for a in opened.attempts], note)
+
+    def _judged(self, found: _Fetched) -> _Judged:
+        return _Judged(found, self._ends(found.evidence, found.ended.ending))
+
+    def _keep(self, judged: _Judged) -> Home:
+        """Outcomes and the record into the log tree; the winners' files to where readers look."""
+        ended, evidence = judged.found.ended, judged.found.evidence
+        logs = self._logs(ended.dispatch)
+        for found, end in zip(evidence, judged.ends, strict=True):
+            if found.outcome is not None:
+                _write(logs.outcome(found.attempt.item.id), found.raw)
             self._publish(end, found.outcome)
-        self._ledger.end(dispatch, ends, why=_in_words(ending))
-        return ends
+        detail = ended.ending.detail or judged.found.note
+        self._write_record(logs, self._ended_record(ended, judged.ends, detail))
+        return Home(ended.dispatch, ended.ending, judged.ends)
 
     def finished_items(self, dispatch: Dispatch) -> int:
         """How many items of a running dispatch have left their outcome already."""
-        keys = (self._keys(a).outcome for a in self._ledger.attempts_of(dispatch))
-        return sum(self._storage.size(key) is not None for key in keys)
+        keys = [self._keys(a).outcome for a in self._ledger.attempts_of(dispatch)]
+        return sum(size is not None for size in map_all(self._storage.size, keys, LANES))
 
     # evidence and verdicts
 
@@ -129,30 +222,17 @@ class Collector:
         records = [_attempt_record(end) for end in ends]
         self._write_record(self._logs(dispatch), self._record(dispatch, records))
         self._ledger.end(dispatch, ends, why=verdict.reason)
+        self.same_failure.add(ends)
 
     # the log tree
 
-    def _bring_home(
-        self,
-        dispatch: Dispatch,
-        ending: Ending,
-        node: str,
-        evidence: Sequence[_Evidence],
-        ends: Sequence[AttemptEnd],
-    ) -> None:
-        logs = self._logs(dispatch)
-        logs.outcomes.mkdir(parents=True, exist_ok=True)
-        note = self._save_logs(dispatch, logs.folder)
-        for found in evidence:
-            if found.outcome is not None:
-                _write(logs.outcome(found.attempt.item.id), found.raw)
-        record = self._record(dispatch, [_attempt_record(end) for end in ends])
-        update = {
-            "node": node,
-            "ended_at": self._clock.now(),
-            "ending": EndingRecord.of(replace(ending, detail=ending.detail or note)),
-        }
-        self._write_record(logs, record.model_copy(update=update))
+    def _ended_record(
+        self, ended: Ended, ends: Sequence[AttemptEnd], detail: str
+    ) -> DispatchRecord:
+        record = self._record(ended.dispatch, [_attempt_record(end) for end in ends])
+        ending = EndingRecord.of(replace(ended.ending, detail=detail))
+        update = {"node": ended.node, "ended_at": self._clock.now(), "ending": ending}
+        return record.model_copy(update=update)
 
     def _save_logs(self, dispatch: Dispatch, folder: Path) -> str:
         try:

@@ -1,9 +1,12 @@
 """Claim, submit, confirm: durable here before the cluster hears of it, looked up before a retry."""
 
+from collections.abc import Sequence
+from functools import partial
+
 import structlog
 
 from coordinator.clock import Clock
-from coordinator.cluster import Cluster, JobSpec
+from coordinator.cluster import Cluster, JobId, JobSpec, Request
 from coordinator.domain.states import AttemptState as S
 from coordinator.domain.states import FailureKind
 from coordinator.domain.verdicts import Verdict
@@ -12,9 +15,13 @@ from coordinator.engine.collect import Collector
 from coordinator.engine.handoffs import handoff_of
 from coordinator.engine.packs import most_out, pack_size
 from coordinator.engine.throttle import is_paused
-from coordinator.errors import JobRefused
+from coordinator.errors import CoordinatorError, JobRefused
 from coordinator.ledger import Attempt, Dispatch, Ledger
+from coordinator.parallel import map_all
 from coordinator.storage import Storage
+
+BURST = 64  # dispatches that are claimed, sent and confirmed together
+LANES = 16  # handoffs that are written at a time
 
 
 class Dispatcher:
@@ -34,29 +41,44 @@ class Dispatcher:
         self._next_at = clock.monotonic()
         self._log = structlog.get_logger().bind(batch=batch.name)
         self.paused = ledger.was_paused()
+        self.held = ""  # why the cluster should not be sent anything now
 
-    def settle(self, dispatch: Dispatch) -> bool:
-        """Finish what a crash or an outage left claimed; whether the cluster had it already."""
-        spec = self._spec(dispatch)
-        job_id = self._cluster.find(spec, dispatch.token)
-        if job_id is None:
-            self._submit(dispatch)
-            return False
-        self._confirm(dispatch, job_id)
-        return True
+    def retune(self, batch: Batch) -> None:
+        """Go on with other thresholds and waits."""
+        self._batch = batch
+
+    def settle(self, claimed: Sequence[Dispatch]) -> int:
+        """Finish what a crash or an outage left claimed; how many the cluster had already."""
+        known: list[tuple[Dispatch, JobId]] = []
+        unknown = []
+        for dispatch in claimed:
+            job_id = self._cluster.find(self._spec(dispatch), dispatch.token)
+            if job_id is None:
+                unknown.append(dispatch)
+            else:
+                known.append((dispatch, job_id))
+        self._confirm(known)
+        self._submit(unknown)
+        return len(known)
 
     def send_ready(self, out: int) -> int:
         """Send packs while there is room; `out` dispatches are out already. How many were sent."""
-        sent = 0
-        while (
-            out + sent < most_out(self._cluster.lanes) and self._clock.monotonic() >= self._next_at
-        ):
-            pack = self._next_pack()
-            if not pack:
-                break
-            self._send(pack)
-            sent += 1
-        return sent
+        self.held = self._cluster.pressure()
+        packs = [] if self.held else self._claim(most_out(self._cluster.lanes) - out)
+        self._submit(packs)
+        return len(packs)
+
+    def _claim(self, room: float) -> list[Dispatch]:
+        """Claim up to `room` packs: durable, all at once, before the cluster hears of any."""
+        claimed: list[Dispatch] = []
+        with self._ledger.together():
+            while len(claimed) < min(room, BURST) and self._clock.monotonic() >= self._next_at:
+                pack = self._next_pack()
+                if not pack:
+                    break
+                claimed.append(self._ledger.claim(pack, partial(self._batch.job_name, pack)))
+                self._next_at = self._clock.monotonic() + self._batch.wait_seconds
+        return claimed
 
     def update_pause(self) -> None:
         """Pause or go on, and leave an event where that changes."""
@@ -95,27 +117,39 @@ class Dispatcher:
         ready = self._ledger.tally().of_step(step, S.READY)
         return pack_size(ready, lanes=self._cluster.lanes, largest=self._largest(step))
 
-    def _send(self, pack: list[Attempt]) -> None:
-        dispatch = self._ledger.claim(pack, lambda number: self._batch.job_name(pack, number))
-        self._next_at = self._clock.monotonic() + self._batch.wait_seconds
-        self._submit(dispatch)
+    def _submit(self, dispatches: Sequence[Dispatch]) -> None:
+        """Write the handoffs, then submit, then confirm; what was not answered stays claimed."""
+        documents = [self._handoff(dispatch) for dispatch in dispatches]
+        map_all(lambda handoff: self._storage.write(*handoff), documents, LANES)
+        results = self._cluster.submit([Request(self._spec(d), d.token) for d in dispatches])
+        taken, troubles = [], []
+        for dispatch, result in zip(dispatches, results, strict=True):
+            if isinstance(result, JobRefused):
+                self._refuse(dispatch, result)
+            elif isinstance(result, CoordinatorError):
+                troubles.append(result)
+            else:
+                taken.append((dispatch, result))
+        self._confirm(taken)
+        if troubles:
+            raise troubles[0]
 
-    def _submit(self, dispatch: Dispatch) -> None:
+    def _handoff(self, dispatch: Dispatch) -> tuple[str, bytes]:
         handoff = handoff_of(self._batch, self._ledger, dispatch, self._storage.uri)
-        key = self._batch.keys.handoff(dispatch.name)
-        self._storage.write(key, handoff.model_dump_json().encode())
-        try:
-            job_id = self._cluster.submit(self._spec(dispatch), dispatch.token)
-        except JobRefused as error:
-            verdict = Verdict(S.FAILED, FailureKind.INFRASTRUCTURE, f"refused: {error}")
-            self._collector.refuse(dispatch, verdict)
-            return
-        self._confirm(dispatch, job_id)
+        return self._batch.keys.handoff(dispatch.name), handoff.model_dump_json().encode()
 
-    def _confirm(self, dispatch: Dispatch, job_id: str) -> None:
-        self._collector.record_submitted(dispatch, job_id)
-        self._ledger.move(dispatch, S.CLAIMED, S.SUBMITTED, job_id)
-        self._log.info("dispatched", dispatch=dispatch.name, job=job_id, items=dispatch.size)
+    def _refuse(self, dispatch: Dispatch, error: JobRefused) -> None:
+        verdict = Verdict(S.FAILED, FailureKind.INFRASTRUCTURE, f"refused: {error}")
+        self._collector.refuse(dispatch, verdict)
+
+    def _confirm(self, taken: Sequence[tuple[Dispatch, JobId]]) -> None:
+        for dispatch, job_id in taken:
+            self._collector.record_submitted(dispatch, job_id)
+        with self._ledger.together():
+            for dispatch, job_id in taken:
+                self._ledger.move(dispatch, S.CLAIMED, S.SUBMITTED, job_id)
+        for dispatch, job_id in taken:
+            self._log.info("dispatched", dispatch=dispatch.name, job=job_id, items=dispatch.size)
 
     def _spec(self, dispatch: Dispatch) -> JobSpec:
         return JobSpec(

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import structlog
@@ -14,8 +14,10 @@ from coordinator.domain.states import AttemptState as S
 from coordinator.domain.verdicts import StopReason
 from coordinator.engine.batch import Batch
 from coordinator.engine.collect import Collector
+from coordinator.engine.control import BatchControl
 from coordinator.engine.dispatching import Dispatcher
 from coordinator.engine.progress import Progress, Snapshot
+from coordinator.engine.purging import Purger, Save
 from coordinator.engine.reconcile import Changes, reconcile
 from coordinator.errors import ClusterUnavailable, StorageUnavailable
 from coordinator.ledger import AttemptEnd, Dispatch, Ledger
@@ -49,7 +51,7 @@ class Pace:
     longest: float = 0.25
     longest_outage: float = 30.0
     between_peeks: float = 3.0
-    most_peeked: int = 64  # dispatches; beyond that, looking into each would cost too much
+    most_peeked: int = 256  # items; beyond that, looking for each would cost too much
 
 
 class Driver:
@@ -63,16 +65,21 @@ class Driver:
         storage: Storage,
         clock: Clock,
         pace: Pace | None = None,
+        save: Save = lambda: True,
     ) -> None:
         self.batch, self._ledger, self._cluster, self._clock = batch, ledger, cluster, clock
         self._collector = Collector(batch, ledger, cluster, storage, clock)
         self._dispatcher = Dispatcher(batch, ledger, cluster, storage, clock, self._collector)
+        self._purger = Purger(ledger, cluster, save, keep=batch.keep_jobs)
         self._pace = pace or Pace()
         self._progress = Progress(clock)
+        self._control, self._asked_to_pause = BatchControl(batch, ledger), ""
+        self.halted = ""  # why it ends before its time, where no signal ended it
         self._finished_of: dict[int, int] = {}  # running dispatch -> items known to be finished
         self._stopping: set[int] = set()  # dispatches that the cluster was asked to stop
         self._peek_at = clock.monotonic()
         self._wish, self._trouble = Wish.FINISH, ""
+        self._hopeless = ""  # why something that is out can never be placed
         self._log = structlog.get_logger().bind(batch=batch.name)
 
     def wish(self, wish: Wish) -> None:
@@ -96,7 +103,7 @@ class Driver:
         """Adopt or send again what an earlier run left between claim and confirm."""
         out = self._ledger.out()
         claimed = [d for d in out if d.state is S.CLAIMED]
-        known = sum(self._dispatcher.settle(dispatch) for dispatch in claimed)
+        known = self._dispatcher.settle(claimed)
         found = Recovery(len(out) - len(claimed) + known, len(claimed) - known)
         self._ledger.note("started", str(found))
         return found
@@ -104,31 +111,63 @@ class Driver:
     def tick(self) -> int:
         """One round of observing, collecting and dispatching; how much it changed."""
         out = self._ledger.out()
+        self._obey(out)
         claimed = [d for d in out if d.state is S.CLAIMED]
-        for dispatch in claimed:
-            self._dispatcher.settle(dispatch)
+        self._dispatcher.settle(claimed)
         tracked = [d for d in out if d.state in OUT - {S.CLAIMED}]
         changes = self._observe(tracked)
-        for dispatch in changes.running:
-            self._ledger.move(dispatch, S.SUBMITTED, S.RUNNING)
+        self._hopeless = changes.hopeless
+        with self._ledger.together():
+            for dispatch in changes.running:
+                self._ledger.move(dispatch, S.SUBMITTED, S.RUNNING)
+                self._ledger.set_node(dispatch, changes.nodes[dispatch.id])
         self._stop_slow(changes)
         self._peek([d for d in tracked if d.state is S.RUNNING])
         self._collect(changes)
+        self._purger.purge()
+        if changes.ended:
+            self._obey(self._ledger.out(), ended=True)
         left = len(out) - len(changes.ended)
-        sent = self._dispatcher.send_ready(left) if self._wish is Wish.FINISH else 0
+        sent = self._dispatcher.send_ready(left) if self._may_send() else 0
         return len(claimed) + len(changes.running) + len(changes.ended) + sent
+
+    def _may_send(self) -> bool:
+        """What can never be placed is not sent more of."""
+        return self._wish is Wish.FINISH and not self._hopeless and not self._asked_to_pause
+
+    def _obey(self, out: list[Dispatch], *, ended: bool = False) -> None:
+        """Do what people ask; stop where more of the same would only fail."""
+        orders = self._control.orders(out, ended=ended)
+        if orders.batch is not self.batch:
+            self.batch = orders.batch
+            self._dispatcher.retune(orders.batch)
+            self._collector.same_failure.limit = orders.batch.max_same_failure
+        self._asked_to_pause = orders.held
+        self._halt(orders.drain or self._collector.same_failure.reason)
+        for dispatch in orders.stop:
+            if dispatch.job_id and dispatch.id not in self._stopping:
+                self._stop(dispatch, StopReason.ASKED)
+
+    def _halt(self, why: str) -> None:
+        """Start nothing more, where there is a reason not to."""
+        if why and self._wish is Wish.FINISH:
+            self._wish, self.halted = Wish.DRAIN, why
+            self._ledger.note("halted", why)
+            self._log.warning("halted", why=why)
 
     def snapshot(self) -> Snapshot:
         """Where the batch stands."""
         self._dispatcher.update_pause()
-        return self._progress.snapshot(
+        snapshot = self._progress.snapshot(
             self._ledger.tally(),
             self.batch,
             worked_off=self._worked_off(),
             paused=self._dispatcher.paused,
+            held=self._asked_to_pause or self._hopeless or self._dispatcher.held,
             draining=self._wish is not Wish.FINISH,
             trouble=self._trouble,
         )
+        return replace(snapshot, halted=self.halted)
 
     def _worked_off(self) -> Counter[int]:
         """Step -> items that are done in packs that still run."""
@@ -176,7 +215,8 @@ class Driver:
 
     def _peek(self, running: list[Dispatch]) -> None:
         """Now and then, see how far the running packs are: only for whoever looks on."""
-        if self._clock.monotonic() < self._peek_at or len(running) > self._pace.most_peeked:
+        items = sum(dispatch.size for dispatch in running)
+        if self._clock.monotonic() < self._peek_at or items > self._pace.most_peeked:
             return
         self._peek_at = self._clock.monotonic() + self._pace.between_peeks
         for dispatch in running:
@@ -190,21 +230,24 @@ class Driver:
             self._finished_of[dispatch.id] = self._collector.finished_items(dispatch)
             if seconds > self._limit(dispatch):
                 self._log.warning("time limit passed", dispatch=dispatch.name, seconds=seconds)
-                self._stop(dispatch)
+                self._stop(dispatch, StopReason.TIME_LIMIT)
 
-    def _stop(self, dispatch: Dispatch) -> None:
+    def _stop(self, dispatch: Dispatch, reason: StopReason) -> None:
         """The reason is kept before the cluster hears of it; each run makes sure that it does."""
         if not dispatch.stop_reason:
-            self._ledger.set_stop_reason(dispatch, StopReason.TIME_LIMIT)
-        self._cluster.stop([JobId(dispatch.job_id or "")], StopReason.TIME_LIMIT)
+            self._ledger.set_stop_reason(dispatch, reason)
+        self._cluster.stop([JobId(dispatch.job_id or "")], reason)
         self._stopping.add(dispatch.id)
 
     def _collect(self, changes: Changes) -> None:
-        for dispatch, ending, node in changes.ended:
-            ends = self._collector.collect(dispatch, ending, node)
-            self._finished_of.pop(dispatch.id, None)
-            self._stopping.discard(dispatch.id)
-            self._tell(dispatch, ends)
+        collected = self._collector.collect(changes.ended)
+        for home in collected.homes:
+            self._finished_of.pop(home.dispatch.id, None)
+            self._stopping.discard(home.dispatch.id)
+            self._tell(home.dispatch, home.ends)
+        self._purger.add(home.dispatch for home in collected.homes)
+        if collected.trouble:
+            raise collected.trouble
 
     def _tell(self, dispatch: Dispatch, ends: list[AttemptEnd]) -> None:
         for end in ends:

@@ -59,6 +59,7 @@ class Snapshot:
     trouble: str
     stop_at: int
     resume_at: int
+    halted: str = ""  # why it stops before its end
 
     @property
     def finished(self) -> int:
@@ -84,13 +85,25 @@ class Progress:
         *,
         worked_off: Mapping[int, int],
         paused: bool,
+        held: str,
         draining: bool,
         trouble: str,
     ) -> Snapshot:
-        """One look. `worked_off`: step -> items done in packs that still run."""
+        """One look.
+
+        Args:
+            tally: the counts.
+            batch: the batch.
+            worked_off: step -> items done in packs that still run.
+            paused: whether the thresholds hold new items back.
+            held: what else holds dispatches back, in words; "" = nothing.
+            draining: whether nothing is started any more.
+            trouble: what does not answer; "" = all do.
+        """
         now = self._clock.monotonic()
         finished = sum(tally.items.get(state, 0) for state in FINISHED_ITEMS)
         rate = self._rate(now, finished)
+        waiting = tally.items.get(ItemState.WAITING)
         return Snapshot(
             batch=batch.name,
             tally=tally,
@@ -102,7 +115,7 @@ class Progress:
             elapsed=now - self._began,
             rate=rate,
             eta=(tally.total - finished) / rate if rate else None,
-            paused=_reason(tally, batch) if paused and tally.items.get(ItemState.WAITING) else "",
+            paused=held or (_reason(tally, batch) if paused and waiting else ""),
             draining=draining,
             trouble=trouble,
             stop_at=batch.thresholds.stop_at,

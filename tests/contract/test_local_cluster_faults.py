@@ -19,6 +19,7 @@ from coordinator.cluster.local.job import JobFolder
 from coordinator.domain.states import AttemptState, FailureKind
 from coordinator.domain.verdicts import Ending, StopReason, verdict_of
 from coordinator.errors import ClusterError, ClusterUnavailable, JobRefused
+from tests.contract.clusters import send
 from tests.contract.leftovers import end_jobs
 from tests.support import require_root
 
@@ -45,7 +46,7 @@ def open_in(folder: Path, slots: int = 2, **options: object) -> LocalCluster:
 
 
 def submit(cluster: Cluster, name: str, script: str) -> JobId:
-    return cluster.submit(spec(name, script), f"token of {name}")
+    return send(cluster, spec(name, script), f"token of {name}")
 
 
 def wait(enough: Callable[[], bool], what: str = "") -> None:
@@ -96,7 +97,7 @@ def in_own_process(work: Callable[[], None]) -> multiprocessing.process.BaseProc
 
 def drive(folder: Path, specs: Sequence[JobSpec], slots: int = 4) -> None:
     cluster = open_in(folder, slots)
-    jobs = [cluster.submit(each, f"token of {each.name}") for each in specs]
+    jobs = [send(cluster, each, f"token of {each.name}") for each in specs]
     wait(lambda: all_ended(cluster, jobs))
 
 
@@ -294,7 +295,7 @@ def test_graphics_cards_are_shared_out(tmp_path: Path) -> None:
     cluster = open_in(tmp_path, environment=environment)
     released = tmp_path / "released"
     script = f"echo $CUDA_VISIBLE_DEVICES; until [ -e {released} ]; do sleep 0.01; done"
-    jobs = [cluster.submit(spec(f"job{n}", script, gpus=1), f"token {n}") for n in range(2)]
+    jobs = [send(cluster, spec(f"job{n}", script, gpus=1), f"token {n}") for n in range(2)]
     for job in jobs:
         started(cluster, tmp_path, job)
     released.touch()
@@ -326,7 +327,7 @@ def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert found.exit_code is None
     assert found.detail == "the command cannot be started: No such file or directory"
     assert verdict_of(None, found).kind is FailureKind.INFRASTRUCTURE
-    cluster.save_logs(cluster.submit(spec("job", ""), "token of job"), tmp_path / "logs")
+    cluster.save_logs(send(cluster, spec("job", ""), "token of job"), tmp_path / "logs")
     written = (tmp_path / "logs" / "worker.stderr.0").read_text()
     assert written == "/no/such/program: No such file or directory\n"
 
@@ -334,7 +335,7 @@ def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a\nb", "-rf", ".hidden", "x" * 201, "ä"])
 def test_a_name_that_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(JobRefused, match="cannot be called"):
-        open_in(tmp_path).submit(JobSpec(name, "work", "", ""), "token")
+        send(open_in(tmp_path), JobSpec(name, "work", "", ""), "token")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,13 +13,14 @@ import pytest
 from coordinator.cluster import JobId, JobSpec
 from coordinator.cluster.local import LocalCluster, shim
 from coordinator.domain.verdicts import Ending
+from tests.contract.clusters import send
 from tests.contract.leftovers import end_jobs
 from tests.support import REPOSITORY, require_program
 
 COORDINATOR = """
 import sys, time
 from pathlib import Path
-from coordinator.cluster import JobSpec
+from coordinator.cluster import JobSpec, Request
 from coordinator.cluster.local import LocalCluster, shim
 
 folder = Path(sys.argv[1])
@@ -27,7 +28,7 @@ cluster = LocalCluster(
     folder / "cluster", slots=1, command=lambda job: ["/bin/sh", "-c", job.handoff]
 )
 specs = [JobSpec(f"job{n}--a1v1", "work", f"echo job{n} >>{folder}/witness", "") for n in range(2)]
-jobs = [cluster.submit(spec, spec.name) for spec in specs]
+jobs = cluster.submit([Request(spec, spec.name) for spec in specs])
 while any(seen.ending is None for seen in cluster.observe(jobs).values()):
     time.sleep(0.01)
 assert [seen.ending.exit_code for seen in cluster.observe(jobs).values()] == [0, 0]
@@ -130,7 +131,7 @@ def test_a_shim_killed_anywhere_runs_its_job_once_at_most(
         monkeypatch.setattr(sys, "executable", python_that_kills_a_shim(place, calls, nth))
         cluster = LocalCluster(place / "cluster", slots=1, command=shell)
         job = JobSpec("job", "work", f"echo ran >>{place}/witness; sleep 0.02", "")
-        found = ending(cluster, cluster.submit(job, "token"))
+        found = ending(cluster, send(cluster, job, "token"))
         monkeypatch.undo()
         assert found.gone or found == Ending(exit_code=0)
         ran = lines(place / "witness")

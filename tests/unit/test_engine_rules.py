@@ -15,7 +15,7 @@ from coordinator.domain.verdicts import Ending, Verdict, returned
 from coordinator.engine import Thresholds, is_paused, pack_size, sort_key, thresholds_for
 from coordinator.engine.packs import most_out
 from coordinator.engine.policy import sequel_of
-from coordinator.engine.reconcile import reconcile
+from coordinator.engine.reconcile import Ended, reconcile
 from coordinator.errors import UsageError
 from coordinator.ledger import Attempt, Dispatch, Finish, NextStep, Retry
 from coordinator.pipelines import Pipeline
@@ -228,7 +228,8 @@ def dispatch(number: int, state: AttemptState = S.SUBMITTED, **changes: Any) -> 
 
 LIMITS = dict.fromkeys(range(9), 10.0)
 RUNS, RUNS_LONG = Observation(Phase.RUNNING, 3.0), Observation(Phase.RUNNING, 10.1)
-ENDED = Observation(Phase.ENDED, node="n", ending=Ending(exit_code=0))
+DONE = Ending(exit_code=0)
+ENDED = Observation(Phase.ENDED, node="n", ending=DONE)
 
 
 def test_silence_and_pending_change_nothing() -> None:
@@ -242,7 +243,7 @@ def test_what_is_seen_to_run_and_to_end() -> None:
     seen = {JobId(f"j{n}"): look for n, look in [(1, RUNS), (2, RUNS), (3, ENDED), (4, ENDED)]}
     changes = reconcile(out, seen, LIMITS)
     assert changes.running == (out[0],) and changes.slow == ()
-    assert changes.ended == ((out[2], ENDED.ending, "n"), (out[3], ENDED.ending, "n"))
+    assert changes.ended == (Ended(out[2], DONE, "n"), Ended(out[3], DONE, "n"))
 
 
 def test_slow_is_what_runs_past_its_limit() -> None:

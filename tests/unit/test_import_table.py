@@ -22,7 +22,15 @@ FLOORS = {
         "cluster": 2,
     },
     "job": {"workers": 4, "inference": 3, "scoring": 3},
-    "shared": {"storage": 2, "settings": 1, "domain": 1, "metrics": 1, "errors": 0, "clock": 0},
+    "shared": {
+        "storage": 2,
+        "settings": 1,
+        "domain": 1,
+        "metrics": 1,
+        "errors": 0,
+        "clock": 0,
+        "parallel": 0,
+    },
 }
 FLOOR = {room: floor for column in FLOORS.values() for room, floor in column.items()}
 COLUMN = {room: name for name, column in FLOORS.items() for room in column}

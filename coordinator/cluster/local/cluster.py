@@ -10,7 +10,7 @@ from json import dumps
 from pathlib import Path
 from time import time
 
-from coordinator.cluster.base import JobId, JobSpec, Observation, Phase
+from coordinator.cluster.base import JobId, JobSpec, Observation, Phase, Request
 from coordinator.cluster.local.job import (
     JOBS,
     STDERR,
@@ -21,11 +21,12 @@ from coordinator.cluster.local.job import (
     job_id,
 )
 from coordinator.cluster.local.launcher import Launcher
-from coordinator.cluster.local.logs import copy_stream, write_whole
+from coordinator.cluster.local.logs import copy_stream, read_from, write_whole
 from coordinator.domain.verdicts import Ending, StopReason
 from coordinator.errors import ClusterError, ClusterUnavailable
 
 TASK = "worker"  # the name of a job's one task, in the names of its logs
+_STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
 _VAIN_STARTS = 3  # of one job, before somebody must be told
@@ -77,12 +78,27 @@ class LocalCluster:
 
     # what the protocol asks for
 
-    def submit(self, job: JobSpec, token: str) -> JobId:
-        new = job_id(job, token)
-        with self._usable():
-            if not self._job(new).is_there():
-                self._job(new).create(Submission(job, self._order + 1, time()))
-            self._place(new)
+    def prepare(self) -> None:
+        """Nothing: the folder is made when the first job is submitted."""
+
+    def dismantle(self) -> None:
+        """Nothing: an empty folder harms nobody."""
+
+    def pressure(self) -> str:
+        return ""
+
+    def submit(self, requests: Sequence[Request]) -> list[JobId | ClusterError]:
+        return [self._submit(request) for request in requests]
+
+    def _submit(self, request: Request) -> JobId | ClusterError:
+        new = job_id(request.job, request.token)
+        try:
+            with self._usable():
+                if not self._job(new).is_there():
+                    self._job(new).create(Submission(request.job, self._order + 1, time()))
+                self._place(new)
+        except ClusterError as error:
+            return error
         return new
 
     def find(self, job: JobSpec, token: str) -> JobId | None:
@@ -116,6 +132,15 @@ class LocalCluster:
                 copy_stream(source, folder / f"{TASK}.{stream}.0")
             events = dumps(list(self._job(job).events()), indent=1).encode()
             write_whole(folder / "events.json", events)
+
+    def read_log(self, job: JobId, stream: str, offset: int) -> bytes:
+        with self._usable():
+            if not is_job_id(job) or not self._job(job).is_there():
+                raise ClusterError(f"there is no log of job {job!r}", why="no such job here")
+            return read_from(self._job(job).path / _STREAMS[stream], offset)
+
+    def address_of(self, job: JobId) -> str:
+        return ""
 
     def purge(self, ids: Collection[JobId]) -> None:
         with self._usable():

@@ -18,6 +18,13 @@ def copy_stream(source: Path, target: Path, largest: int = LARGEST) -> None:
         _copy(stream, out, largest)
 
 
+def read_from(source: Path, offset: int) -> bytes:
+    """At most a megabyte of a stream that may still grow, from byte `offset` on."""
+    with _open_regular(source) as stream:
+        stream.seek(offset)
+        return stream.read(_CHUNK)
+
+
 def write_whole(target: Path, data: bytes) -> None:
     with _aside(target) as out:
         out.write(data)

@@ -1,7 +1,7 @@
 """Bounded concurrency for what waits on the network."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -25,3 +25,10 @@ def ordered_map(work: Callable[[A], B], things: Iterable[A], lanes: int = LANES)
         finally:
             for waiting in window:
                 waiting.cancel()
+
+
+def map_all(work: Callable[[A], B], things: Sequence[A], lanes: int = LANES) -> list[B]:
+    """`work` of every thing, in order, `lanes` at a time; a single one needs no thread."""
+    if len(things) < 2:
+        return [work(thing) for thing in things]
+    return list(ordered_map(work, things, lanes))

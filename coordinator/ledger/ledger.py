@@ -457,7 +457,8 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        if self._db.in_transaction:  # part of a larger one
+        is_part = self._db.in_transaction  # of a larger one
+        if is_part:
             yield
             return
         with _translated(self.path):

@@ -31,6 +31,7 @@ FROM tools AS wheel
 WORKDIR /src
 COPY pyproject.toml LICENSE ./
 COPY coordinator coordinator
+COPY job_defs job_defs
 RUN /tools/venv/bin/python -m hatchling build --target wheel --directory /dist
 
 FROM base AS coordinator

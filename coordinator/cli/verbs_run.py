@@ -125,6 +125,7 @@ def submit(
         collections=tuple(benchmark_sources),
         limit_items=limit_items,
         skip_bad=skip_bad,
+        output_root=output_root,
     )
     if resume and dry_run:
         raise UsageError(

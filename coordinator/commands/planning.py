@@ -44,6 +44,7 @@ class SubmitRequest:
     collections: tuple[str, ...] = ()
     limit_items: int | None = None
     skip_bad: bool = False
+    output_root: str | None = None  # as a flag: it wins over the pipeline's, the settings' does not
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
     checks.run(lambda: check_cluster(settings.cluster))
     thresholds = checks.run(lambda: _thresholds(settings, pipeline))
     model = checks.run(lambda: _model(settings, pipeline))
-    storage = checks.run(lambda: _writable(settings.output_root))
+    storage = checks.run(lambda: _writable(_output_root(request, pipeline)))
     name = checks.run(lambda: _new_name(request, pipeline, storage, clock.now()))
     selection = checks.run(lambda: _select(request, pipeline, on_progress))
     if not (pipeline and thresholds and model and storage and name and selection) or checks.errors:
@@ -233,6 +234,11 @@ def _model(settings: Settings, pipeline: Pipeline | None) -> _Model:
         )
     folder = Path(settings.model).absolute()
     return _Model(str(folder), check_model(folder))
+
+
+def _output_root(request: SubmitRequest, pipeline: Pipeline | None) -> str:
+    of_pipeline = pipeline.output_root if pipeline else ""
+    return request.output_root or of_pipeline or request.settings.output_root
 
 
 def _writable(output_root: str) -> Storage:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -70,6 +71,29 @@ class StepResources(_Part):
         return sizes
 
 
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_-]*"
+_Variable = str | bool | int | float | list[str] | dict[str, str]
+
+
+class NomadPart(_Part):
+    """Where and as what the jobs run on Nomad; what is not given is the coordinator's own."""
+
+    region: str = ""
+    namespace: str = ""
+    node_pool: str = ""
+    datacenters: tuple[str, ...] = ()
+    job_file: Path | None = None  # in place of the one that is shipped for the job
+    vars: Path | dict[Annotated[str, Field(pattern=f"^{_VARIABLE}$")], _Variable] | None = None
+
+    def over(self, other: "NomadPart") -> "NomadPart":
+        """What is given here, and the rest from `other`."""
+        return other.model_copy(update={name: getattr(self, name) for name in self.given})
+
+    @property
+    def given(self) -> set[str]:
+        return {name for name, value in self if value not in ("", (), None)}
+
+
 def _duration(value: Any) -> Any:
     """Seconds, from a number or from `90s`, `30m`, `6h`."""
     found = _DURATION.fullmatch(str(value).strip())
@@ -92,6 +116,7 @@ class Step(_Part):
         3600.0  # seconds
     )
     retry: dict[Kind, RetryRule] = Field(default_factory=dict)
+    nomad: NomadPart = NomadPart()
 
     @field_validator("name")
     @classmethod
@@ -119,6 +144,8 @@ class Pipeline(_Part):
     description: str = ""
     properties: tuple[str, ...] = ()  # that each item must have
     aligned: tuple[tuple[str, str], ...] = ()  # pairs of assets with equal line counts
+    output_root: str = ""  # in place of the coordinator's own
+    nomad: NomadPart = NomadPart()  # of the steps that do not say otherwise
     steps: tuple[Step, ...]
 
     @field_validator("steps")
@@ -148,6 +175,10 @@ class Pipeline(_Part):
         """The assets that some step reads."""
         references = (r for step in self.steps for r in step.inputs.values())
         return frozenset(r.removeprefix("asset/") for r in references if r.startswith("asset/"))
+
+    def nomad_of(self, step: Step) -> NomadPart:
+        """Where and as what the step's jobs run on Nomad."""
+        return step.nomad.over(self.nomad)
 
     def uses(self, job: str) -> bool:
         return any(step.job == job for step in self.steps)
@@ -200,6 +231,6 @@ def _reference_problem(reference: str, known: dict[str, Step]) -> str:
 
 def all_keys() -> set[str]:
     """Every key that a pipeline file may hold, for suggestions."""
-    parts: list[type[BaseModel]] = [Pipeline, Step, PackPolicy, StepResources, RetryRule]
+    parts: list[type[BaseModel]] = [Pipeline, Step, PackPolicy, StepResources, RetryRule, NomadPart]
     parts += JOB_OPTIONS.values()
     return {name for part in parts for name in part.model_fields} | {str(k) for k in Kind}

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from coordinator.domain.job_options import JOB_OPTIONS, ScoringOptions
 from coordinator.errors import BadInput, PipelineError, Problem
 from coordinator.metrics import parse_metrics
-from coordinator.pipelines.pipeline import Pipeline, Step, all_keys
+from coordinator.pipelines.pipeline import NomadPart, Pipeline, Step, all_keys
 from coordinator.settings import YamlDocument, problems_of, read_yaml
 
 
@@ -30,7 +30,29 @@ def read_pipeline(path: Path) -> Pipeline:
     steps = [_with_metrics(step, document, i, problems) for i, step in enumerate(pipeline.steps)]
     if problems:
         raise _refused(path, problems)
-    return pipeline.model_copy(update={"steps": tuple(steps)})
+    return _with_absolute_paths(pipeline.model_copy(update={"steps": tuple(steps)}), path)
+
+
+def _with_absolute_paths(pipeline: Pipeline, file: Path) -> Pipeline:
+    """The pipeline with the files and the folder that it names taken from its own folder."""
+    base = file.absolute().parent
+    root = pipeline.output_root
+    if root and "://" not in root:
+        root = str(base / root)
+    steps = [s.model_copy(update={"nomad": _rooted(s.nomad, base)}) for s in pipeline.steps]
+    changes = {
+        "output_root": root,
+        "nomad": _rooted(pipeline.nomad, base),
+        "steps": tuple(steps),
+    }
+    return pipeline.model_copy(update=changes)
+
+
+def _rooted(part: NomadPart, base: Path) -> NomadPart:
+    paths = {"job_file": part.job_file, "vars": part.vars}
+    return part.model_copy(
+        update={name: base / path for name, path in paths.items() if isinstance(path, Path)}
+    )
 
 
 def _with_metrics(step: Step, document: YamlDocument, index: int, problems: list[Problem]) -> Step:

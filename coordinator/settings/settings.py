@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     report_dir: Path = Path("local-reports")
     output_root: str = "outputs"
     pipeline: Path | None = None
+    job_vars: Path | None = None
     model: str = ""
     catalog: str = ""
     stac_api_url: str = ""
@@ -117,7 +118,7 @@ def _file_values(path: Path) -> dict[str, Any]:
             f"{path} cannot be used", problems=problems_of(error, document, Settings.model_fields)
         ) from error
     folder = path.parent
-    relative = {"state_dir", "log_dir", "report_dir", "pipeline"}
+    relative = {"state_dir", "log_dir", "report_dir", "pipeline", "job_vars"}
     given = {k: v for k, v in document.data.items() if v is not None}
     return {k: folder / v if k in relative else v for k, v in given.items()}
 

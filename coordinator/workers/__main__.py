@@ -1,13 +1,16 @@
 """`python -m coordinator.workers OUTPUT_ROOT HANDOFF_KEY` works off one dispatch."""
 
+import os
 import sys
 
+from coordinator.workers.devices import use_given_devices
 from coordinator.workers.frame import run_worker
 
 
 def main() -> int:
     if len(sys.argv) != 3:
         sys.exit("usage: python -m coordinator.workers OUTPUT_ROOT HANDOFF_KEY")
+    use_given_devices(os.environ)
     return run_worker(sys.argv[1], sys.argv[2])
 
 

@@ -199,13 +199,13 @@ class Cluster:
         self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
-        """Until the server answers and each client that runs is ready for raw_exec jobs."""
+        """Until the server answers and each client that runs is ready for jobs."""
         self.wait_for(self._is_ready, "its nodes to be ready")
 
     def _is_ready(self) -> bool:
         nodes = self.nodes()
-        wanted = [client.name for client in self.clients if client.process]
-        return all(name in nodes and _takes_jobs(nodes[name]) for name in wanted)
+        running = [client for client in self.clients if client.process]
+        return all(_takes_jobs(nodes.get(client.name), client.options) for client in running)
 
     def wait_for(
         self, is_true: Callable[[], bool], what: str, seconds: float = READY_SECONDS
@@ -244,7 +244,7 @@ def _cluster(
 ) -> Iterator[Cluster]:
     acl = ("acl",) if with_acl else ()
     docker = ("docker",) if options.docker_host else ()
-    with kept_folder() as folder, ExitStack() as stack:
+    with kept_folder(options.docker_host) as folder, ExitStack() as stack:
 
         def agent(name: str, files: tuple[str, ...], server_rpc: int = 0) -> Agent:
             made = Agent(binary, folder / name, ("common", *files, *acl), options, server_rpc)
@@ -258,9 +258,12 @@ def _cluster(
         yield cluster
 
 
-def _takes_jobs(node: dict[str, Any]) -> bool:
-    driver = (node.get("Drivers") or {}).get("raw_exec") or {}
-    return node["Status"] == "ready" and bool(driver.get("Healthy"))
+def _takes_jobs(node: dict[str, Any] | None, options: Options) -> bool:
+    if node is None or node["Status"] != "ready":
+        return False
+    wanted = ["raw_exec", *(["docker"] if options.docker_host else [])]
+    drivers = node["Drivers"] or {}
+    return all(drivers.get(name, {}).get("Healthy") for name in wanted)
 
 
 def _without_outage(is_true: Callable[[], bool]) -> bool:

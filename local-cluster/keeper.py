@@ -7,6 +7,7 @@ it.
 """
 
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -23,16 +24,21 @@ END_SECONDS = 30.0
 
 
 @contextlib.contextmanager
-def kept_folder() -> Iterator[Path]:
+def kept_folder(docker_host: str = "") -> Iterator[Path]:
     """A new folder; at the end, all that runs or is mounted in it goes with it.
 
+    Containers of its allocations are looked for on that engine, or else on the client's default.
     Its path is short: sockets lie in it, and the path of a socket has at most 107 characters.
     """
     folder = Path(tempfile.mkdtemp(prefix="nomad-", dir="/tmp"))
     command = [sys.executable, __file__, str(folder)]
-    # A session of its own: Ctrl-C is for the parent, who then closes the pipe.
+    where = {"DOCKER_HOST": docker_host} if docker_host else {}
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, **where},
+        start_new_session=True,  # Ctrl-C is for the parent, who then closes the pipe
     ):
         yield folder
 
@@ -40,7 +46,7 @@ def kept_folder() -> Iterator[Path]:
 def end_marked(folder: Path) -> None:
     """Kill every process that was started for this folder, or for one in it."""
     end = time.monotonic() + END_SECONDS
-    while left := [process for process in psutil.process_iter() if _is_marked(process, folder)]:
+    while left := marked(folder):
         if time.monotonic() > end:
             raise TimeoutError(f"these do not end: {left}")
         for process in left:
@@ -49,11 +55,16 @@ def end_marked(folder: Path) -> None:
         psutil.wait_procs(left, timeout=1)
 
 
+def marked(folder: Path) -> list[psutil.Process]:
+    """The processes that were started for this folder, or for one in it."""
+    return [process for process in psutil.process_iter() if _is_marked(process, folder)]
+
+
 def _is_marked(process: psutil.Process, folder: Path) -> bool:
     with contextlib.suppress(psutil.Error, OSError):
         if process.status() != psutil.STATUS_ZOMBIE:
-            marked = process.environ().get(MARK, "")
-            return marked == str(folder) or marked.startswith(f"{folder}/")
+            mark = Path(process.environ().get(MARK, ""))
+            return folder in (mark, *mark.parents)
     return False
 
 

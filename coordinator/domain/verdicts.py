@@ -63,6 +63,11 @@ def returned(ending: Ending) -> Verdict:
     return Verdict(AttemptState.RETURNED, reason=f"not begun when its dispatch ended ({reason})")
 
 
+def excused() -> Verdict:
+    """The verdict over an attempt that was cut short because its keys were refused."""
+    return Verdict(AttemptState.RETURNED, reason="its keys were refused: that is not charged")
+
+
 def _from_outcome(outcome: Outcome) -> Verdict:
     if outcome.failure is not None:
         return Verdict(AttemptState.FAILED, outcome.failure.kind, outcome.failure.message)

@@ -12,7 +12,7 @@ from coordinator.domain.dispatch_record import AttemptRecord, DispatchRecord, En
 from coordinator.domain.handoff import Outcome, has_sizes, is_of, leaves_all, parse_outcome
 from coordinator.domain.paths import AttemptKeys, DispatchLogs
 from coordinator.domain.states import DONE, AttemptState, ItemState
-from coordinator.domain.verdicts import Ending, StopReason, Verdict, returned, verdict_of
+from coordinator.domain.verdicts import Ending, StopReason, Verdict, excused, returned, verdict_of
 from coordinator.engine.batch import Batch
 from coordinator.engine.policy import sequel_of
 from coordinator.engine.reconcile import Ended
@@ -90,6 +90,7 @@ class Collector:
         self._batch, self._ledger, self._cluster = batch, ledger, cluster
         self._storage, self._clock = storage, clock
         self.same_failure = SameFailure(batch.max_same_failure)
+        self.excuses: Callable[[Ending], bool] = lambda _ending: False
 
     def record_submitted(self, dispatch: Dispatch, job_id: str) -> None:
         """Leave word in the log tree that the dispatch is out."""
@@ -196,7 +197,12 @@ class Collector:
         """Only what was begun is charged; where nothing was, the whole dispatch is to blame."""
         untouched = not found.begun and (any_begun or ending.stop is StopReason.DRAINED)
         asked = ending.stop is StopReason.ASKED
-        verdict = returned(ending) if untouched and not asked else verdict_of(found.outcome, ending)
+        if found.outcome is None and self.excuses(ending):
+            verdict = excused()
+        elif untouched and not asked:
+            verdict = returned(ending)
+        else:
+            verdict = verdict_of(found.outcome, ending)
         failures = self._ledger.failures(found.attempt) if verdict.kind else {}
         return AttemptEnd(
             attempt=found.attempt,

@@ -67,6 +67,7 @@ class CredentialsPause:
             return True
         if not renewed and self._clock.monotonic() < self._try_at:
             return False
+        self._try_at = self._clock.monotonic()
         self._probe()
         return True
 

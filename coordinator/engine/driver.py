@@ -15,11 +15,12 @@ from coordinator.domain.verdicts import StopReason
 from coordinator.engine.batch import Batch
 from coordinator.engine.collect import Collector
 from coordinator.engine.control import BatchControl
+from coordinator.engine.credentials import CredentialsPause, Keys, NoKeys
 from coordinator.engine.dispatching import Dispatcher
 from coordinator.engine.progress import Progress, Snapshot
 from coordinator.engine.purging import Purger, Save
 from coordinator.engine.reconcile import Changes, reconcile
-from coordinator.errors import ClusterUnavailable, StorageUnavailable
+from coordinator.errors import ClusterUnavailable, CredentialsError, StorageUnavailable
 from coordinator.ledger import AttemptEnd, Dispatch, Ledger
 from coordinator.storage import Storage
 
@@ -50,6 +51,7 @@ class Pace:
     shortest: float = 0.02
     longest: float = 0.25
     longest_outage: float = 30.0
+    credentials: float = 1.0  # while it waits for better ones: those are looked for at each
     between_peeks: float = 3.0
     most_peeked: int = 256  # items; beyond that, looking for each would cost too much
 
@@ -66,9 +68,14 @@ class Driver:
         clock: Clock,
         pace: Pace | None = None,
         save: Save = lambda: True,
+        keys: Keys | None = None,
     ) -> None:
         self.batch, self._ledger, self._cluster, self._clock = batch, ledger, cluster, clock
         self._collector = Collector(batch, ledger, cluster, storage, clock)
+        self._credentials = CredentialsPause(
+            keys or NoKeys(), ledger, clock, probe=lambda: storage.size(batch.keys.record)
+        )
+        self._collector.excuses = self._credentials.excuses
         self._dispatcher = Dispatcher(batch, ledger, cluster, storage, clock, self._collector)
         self._purger = Purger(ledger, cluster, save, keep=batch.keep_jobs)
         self._pace = pace or Pace()
@@ -133,7 +140,8 @@ class Driver:
 
     def _may_send(self) -> bool:
         """What can never be placed is not sent more of."""
-        return self._wish is Wish.FINISH and not self._hopeless and not self._asked_to_pause
+        held = self._hopeless or self._asked_to_pause or self._credentials.why
+        return self._wish is Wish.FINISH and not held
 
     def _obey(self, out: list[Dispatch], *, ended: bool = False) -> None:
         """Do what people ask; stop where more of the same would only fail."""
@@ -179,18 +187,27 @@ class Driver:
     def _tick_or_trouble(self) -> int:
         """A tick; an outage moves nothing and is said."""
         try:
+            if not self._credentials.may_go_on():
+                return 0
             moved = self.tick()
+        except CredentialsError as error:
+            self._credentials.begin(error)
+            self._trouble = self._credentials.why
+            return 0
         except (ClusterUnavailable, StorageUnavailable) as error:
             if not self._trouble:
                 self._log.warning("outage", error=str(error))
             self._trouble = str(error)
             return 0
-        if self._trouble:
+        self._credentials.end()
+        if self._trouble and not self._credentials.why:
             self._log.info("outage over")
-        self._trouble = ""
+        self._trouble = self._credentials.why
         return moved
 
     def _next_wait(self, wait: float, moved: int) -> float:
+        if self._credentials.why:
+            return self._pace.credentials
         if self._trouble:
             return min(self._pace.longest_outage, max(1.0, wait * 2))
         return self._pace.shortest if moved else min(self._pace.longest, wait * 1.5)
@@ -244,6 +261,7 @@ class Driver:
         for home in collected.homes:
             self._finished_of.pop(home.dispatch.id, None)
             self._stopping.discard(home.dispatch.id)
+            self._credentials.ended(home.dispatch, home.ending)
             self._tell(home.dispatch, home.ends)
         self._purger.add(home.dispatch for home in collected.homes)
         if collected.trouble:

@@ -33,6 +33,7 @@ from coordinator.domain.paths import AttemptKeys, BatchKeys
 from coordinator.domain.states import FailureKind
 from coordinator.domain.work import Done, Job
 from coordinator.errors import (
+    AccessRefused,
     BadInput,
     CoordinatorError,
     CredentialsError,
@@ -118,6 +119,8 @@ class Frame:
             out.mkdir()
             done = job.run(item, self._fetch(item, scratch), out)
             files = self._upload(item, out, done)
+        except AccessRefused as error:  # of this item's own files, or its outcome is refused too
+            return self._failed(item, error, began)
         except (StorageError, CredentialsError, WorkInterrupted):
             raise
         except Exception as error:

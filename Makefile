@@ -16,11 +16,12 @@ export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo test lint system-packages soak-local bench clean
+.PHONY: help setup setup-all demo cluster test lint system-packages soak-local bench clean
 
 help:
 	@echo "make demo        set up, then translate and score 30 directions with a small model, on this machine"
 	@echo "make test        set up, then lint and all tests"
+	@echo "make cluster     a Nomad node and an S3 server on this machine to try things on, until Ctrl-C"
 	@echo "make setup       the virtual environment at $(VENV): core and worker; setup-all adds the developers' tools"
 	@echo "make lint        ruff and mypy"
 	@echo "make soak-local  200 kills of a running batch, each resumed (many minutes)"
@@ -53,6 +54,9 @@ setup-all: $(STAMP)worker $(STAMP)dev
 
 demo: setup
 	$(BIN)/coordinator demo
+
+cluster: setup
+	@$(BIN)/python local-cluster/up.py
 
 test: setup-all system-packages lint
 	$(BIN)/python -m pytest -m "not soak" $(PYTEST_ARGS)

@@ -163,6 +163,11 @@ class Cluster:
         return self.server.address
 
     @property
+    def folder(self) -> Path:
+        """All that it has on disk; what else is put here goes with it."""
+        return self.server.folder.parent
+
+    @property
     def environment(self) -> dict[str, str]:
         """What Nomad's own clients find it by."""
         token = {"NOMAD_TOKEN": self.token} if self.token else {}

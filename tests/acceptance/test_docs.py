@@ -21,6 +21,7 @@ ALL_MARKDOWN = [
     *REPOSITORY.glob("*.md"),
     *(REPOSITORY / "docs").rglob("*.md"),
     *(REPOSITORY / "inputs").rglob("*.md"),
+    *(REPOSITORY / "local-cluster").rglob("*.md"),
 ]
 # Their command lines stand in blocks without a language, some with words to fill in: not run yet.
 NOT_FENCED_YET = {

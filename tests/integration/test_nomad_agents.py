@@ -1,5 +1,6 @@
 """The agents of `local-cluster` do what the tests that use them rely on."""
 
+import itertools
 import signal
 import subprocess
 import sys
@@ -86,7 +87,7 @@ with dev_agent(sys.argv[1]) as cluster:
     cluster.call("POST", "jobs", json={"Job": job})
     ask = lambda: cluster.call("GET", "job/sleeper/allocations")
     cluster.wait_for(lambda: ask()[0]["ClientStatus"] == "running" if ask() else False, "it")
-    print(cluster.server.folder.parent, flush=True)
+    print(cluster.folder, flush=True)
     time.sleep(600)
 """
 
@@ -107,6 +108,26 @@ def test_nothing_stays_behind(way: signal.Signals) -> None:
     wait_for(lambda: not folder.exists())
     assert marked(folder) == []
     assert str(folder) not in Path("/proc/self/mounts").read_text()
+
+
+def test_make_cluster_says_how_to_reach_it() -> None:
+    require_cluster_program("nomad")
+    require_cluster_program("versitygw")
+    up = REPOSITORY / "local-cluster" / "up.py"
+    with subprocess.Popen([sys.executable, up], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            lines = itertools.takewhile(lambda line: "Ctrl-C" not in line, process.stdout)
+            exports = [line.removeprefix("export ").strip() for line in lines if "=" in line]
+            told = dict(export.split("=", 1) for export in exports)
+            nodes = requests.get(f"{told['NOMAD_ADDR']}/v1/nodes", timeout=10).json()
+            refused = requests.get(f"{told['AWS_ENDPOINT_URL']}/coordinator", timeout=10)
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+    assert [node["Status"] for node in nodes] == ["ready"]
+    assert refused.status_code == 403  # it is there, and asks for keys
+    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"} < told.keys()
 
 
 def is_blocked(cluster: Cluster) -> bool:

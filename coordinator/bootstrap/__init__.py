@@ -1,13 +1,12 @@
 """The one place of assembly: concrete clusters, stores, clocks and logs are named here."""
 
 import logging
-import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
 
+from coordinator.bootstrap.environment import worker_environment
 from coordinator.clock import Clock, SystemClock
 from coordinator.cluster import Cluster, JobSpec
 from coordinator.cluster.local import LocalCluster
@@ -58,15 +57,6 @@ def make_cluster(settings: Settings, kind: str, batch: str, slots: int) -> Clust
 
 def worker_command(job: JobSpec) -> list[str]:
     return [sys.executable, "-m", "coordinator.workers", job.output_root, job.handoff]
-
-
-def worker_environment(settings: Settings) -> Mapping[str, str]:
-    """The environment of this process and the secrets, less what only the coordinator needs."""
-    secrets = {key: value.get_secret_value() for key, value in settings.secrets.items()}
-    inherited = {
-        k: v for k, v in os.environ.items() if not k.startswith(("COORDINATOR_", "NOMAD_"))
-    }
-    return {**secrets, **inherited, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 def set_up_log(path: Path) -> None:

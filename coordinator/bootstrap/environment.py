@@ -1,0 +1,24 @@
+"""What the processes of jobs are given in their environment."""
+
+import os
+from collections.abc import Mapping
+
+from coordinator.settings import Settings
+
+_OF_EVERY_WORKER = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+_PLACES = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
+
+
+def worker_environment(settings: Settings) -> Mapping[str, str]:
+    """The environment of this process and the secrets, less what only the coordinator needs."""
+    secrets = {key: value.get_secret_value() for key, value in settings.secrets.items()}
+    inherited = {
+        k: v for k, v in os.environ.items() if not k.startswith(("COORDINATOR_", "NOMAD_"))
+    }
+    return {**secrets, **inherited, **_OF_EVERY_WORKER}
+
+
+def public_environment() -> Mapping[str, str]:
+    """For jobs whose environment others may read: where the objects are, and nothing secret."""
+    places = {name: os.environ[name] for name in _PLACES if os.environ.get(name)}
+    return {**places, **_OF_EVERY_WORKER}

@@ -160,9 +160,10 @@ def _news(snapshot: Snapshot) -> list[str]:
     """Why nothing new is started, or nothing moves."""
     lines = []
     if snapshot.draining:
-        lines.append("stopping: waiting for what runs")
+        why = f"{for_terminal(snapshot.halted)}; " if snapshot.halted else ""
+        lines.append(f"stopping: {why}waiting for what runs")
     if snapshot.trouble:
         lines.append(f"waiting: {for_terminal(snapshot.trouble)}; nothing is lost, it tries again")
     if snapshot.paused:
-        lines.append(f"paused: {snapshot.paused}")
+        lines.append(f"paused: {for_terminal(snapshot.paused)}")
     return lines

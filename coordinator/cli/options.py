@@ -49,6 +49,13 @@ class Tuning:
     wait_seconds: Annotated[
         float | None, Parameter(help="seconds between two dispatches; default 0")
     ] = None
+    max_same_failure: Annotated[
+        int | None,
+        Parameter(
+            name=("--max_same_failure", "--max-same-failure"),
+            help="stop when so many dispatches in a row fail the same way; default 10, 0 = never",
+        ),
+    ] = None
     slots: Annotated[
         int | None, Parameter(help="jobs at a time on the local executor; default the cores")
     ] = None

@@ -41,6 +41,8 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
 def driven_lines(driven: Driven) -> Iterator[Line]:
     """The last block: counts that add up, failures grouped, and what to do next."""
     yield from result_lines(driven.results)
+    if driven.halted:
+        yield f"  {safe(driven.halted)}"
     if driven.exit_code in (ExitCode.INTERRUPTED, ExitCode.STOPPED_EARLY):
         yield f"  stopped early; nothing is lost. Go on with: {resume_command(driven.record.batch)}"
 

@@ -9,13 +9,13 @@ from cyclopts import App, Group
 def add_verb(app: App, function: Callable[..., int], group: Group | None = None) -> None:
     """Add `function` as a verb; what follows `Examples:` in its docstring is shown first.
 
-    The tests run every example: see `examples_of`.
+    A trailing underscore is no part of its name. The tests run every example: see `examples_of`.
     """
     text = inspect.cleandoc(function.__doc__ or "")
     examples = "".join(f"  {example}\n" for example in examples_of(function))
     app.command(
         function,
-        name=function.__name__.replace("_", "-"),
+        name=function.__name__.rstrip("_").replace("_", "-"),
         help=text.partition("\nExamples:\n")[0].strip(),
         help_prologue=f"Examples:\n{examples}",
         group=group,

@@ -224,5 +224,6 @@ def _drive(output: Output, run: Callable[[Watch], Driven]) -> int:
     with Display(output) as display:
         watch = Watch(display.on_tick, display.on_signal, display.on_recovery)
         driven = run(watch)
-    output.result({"results": driven.results.to_json()}, *driven_lines(driven))
+    document = {"results": driven.results.to_json(), "halted": driven.halted}
+    output.result(document, *driven_lines(driven))
     return int(driven.exit_code)

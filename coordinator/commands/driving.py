@@ -13,7 +13,7 @@ from coordinator.commands.results import Results, results_of
 from coordinator.domain.paths import BatchKeys
 from coordinator.engine import Driver, Recovery, Snapshot, Wish
 from coordinator.errors import ExitCode
-from coordinator.ledger import Ledger, driver_lock
+from coordinator.ledger import ControlDesk, Ledger, driver_lock
 from coordinator.settings import Settings
 from coordinator.storage import Storage, open_storage
 
@@ -32,6 +32,7 @@ class Driven:
     results: Results
     recovery: Recovery
     interrupted_by: int = 0  # the signal that ended it early; 0 = none
+    halted: str = ""  # why it ended early, where no signal did
 
     @property
     def exit_code(self) -> ExitCode:
@@ -70,6 +71,7 @@ def drive(
     ledger = Ledger.open(folder, clock)
     try:
         with driver_lock(folder, name):
+            ControlDesk(ledger).forget_stop()
             prepare(ledger)
             return _drive(settings, ledger, clock, watch)
     finally:
@@ -92,7 +94,8 @@ def _drive(settings: Settings, ledger: Ledger, clock: Clock, watch: Watch) -> Dr
         cluster.close()
     results = results_of(ledger, record)
     ended_by = signals.first if not results.is_finished else 0
-    return Driven(record, results, recovery, ended_by)
+    halted = driver.halted if not results.is_finished else ""
+    return Driven(record, results, recovery, ended_by, halted)
 
 
 def _leave_word(record: BatchRecord, ledger: Ledger, storage: Storage) -> None:

@@ -155,6 +155,7 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
         stop_threshold=thresholds.stop_at,
         resume_threshold=thresholds.resume_at,
         wait_seconds=settings.wait_seconds,
+        max_same_failure=settings.max_same_failure,
         items=len(selection.items),
         items_sha256=digest_of(item.id for item in selection.items),
         skipped=tuple(Skipped(id=bad.id, reason=str(bad.problem)) for bad in selection.bad),

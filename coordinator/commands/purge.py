@@ -52,7 +52,7 @@ def purge(
     """
     if include_running and plan.running:
         _refuse_running(plan, settings, yes=yes)
-        _stop_all(settings, plan.batch, clock)
+        stop_all(settings, plan.batch, clock)
         plan = plan_purge(settings, plan.batch, clock)
     ledger = Ledger.open(batch_folder(settings, plan.batch), clock)
     try:
@@ -82,7 +82,7 @@ def _refuse_running(plan: PurgePlan, settings: Settings, *, yes: bool) -> None:
         )
 
 
-def _stop_all(settings: Settings, batch: str, clock: Clock) -> None:
+def stop_all(settings: Settings, batch: str, clock: Clock) -> None:
     """Stop what runs and bring it home; nothing new is started."""
     folder = batch_folder(settings, batch)
     ledger = Ledger.open(folder, clock)

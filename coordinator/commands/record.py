@@ -41,6 +41,7 @@ class BatchRecord(BaseModel):
     stop_threshold: int
     resume_threshold: int
     wait_seconds: float
+    max_same_failure: int = 10  # dispatches; 0 = any number
     items: int
     items_sha256: str  # of the ids, one a line
     skipped: tuple[Skipped, ...] = ()
@@ -55,7 +56,13 @@ class BatchRecord(BaseModel):
         """The batch as the engine takes it. Raises UsageError for thresholds that cannot be."""
         thresholds = Thresholds(self.stop_threshold, self.resume_threshold)
         return Batch(
-            self.batch, self.pipeline, self.model, thresholds, self.logs, self.wait_seconds
+            self.batch,
+            self.pipeline,
+            self.model,
+            thresholds,
+            self.logs,
+            self.wait_seconds,
+            max_same_failure=self.max_same_failure,
         )
 
     def to_bytes(self) -> bytes:

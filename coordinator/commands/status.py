@@ -33,14 +33,14 @@ class Status:
         }
 
 
-def open_ledger(settings: Settings, batch: str, clock: Clock) -> Ledger:
-    """The batch's ledger, to read.
+def open_ledger(settings: Settings, batch: str, clock: Clock, *, read_only: bool = True) -> Ledger:
+    """The batch's ledger.
 
     Raises:
         BatchMissing: with the nearest names that are known.
     """
     try:
-        return Ledger.open(batch_folder(settings, batch), clock, read_only=True)
+        return Ledger.open(batch_folder(settings, batch), clock, read_only=read_only)
     except BatchMissing as error:
         known = batch_names(settings)
         hint = nearest(batch, known) or f"coordinator ls lists those that are ({len(known)})"

@@ -57,7 +57,13 @@ def resume(request: SubmitRequest, given: set[str], clock: Clock, watch: Watch) 
 
 
 def _retuned(record: BatchRecord, settings: Settings, given: set[str]) -> BatchRecord:
-    tunable = ("stop_threshold", "resume_threshold", "wait_seconds", "slots")
+    tunable = (
+        "stop_threshold",
+        "resume_threshold",
+        "wait_seconds",
+        "max_same_failure",
+        "slots",
+    )
     return record.model_copy(update={n: getattr(settings, n) for n in tunable if n in given})
 
 

@@ -45,7 +45,7 @@ class BatchControl:
             self._asked = self._desk.read()
             self._batch = _tuned(self._batch, self._ledger)
         if self._asked.items and (changed or ended):
-            self._stop_waiting()
+            self._asked = self._desk.carry_out()
         return Orders(self._batch, self._held(), self._drain(), self._to_stop(out))
 
     def _held(self) -> str:
@@ -54,15 +54,6 @@ class BatchControl:
 
     def _drain(self) -> str:
         return f"stopped {self._asked.stop}" if self._asked.stop else ""
-
-    def _stop_waiting(self) -> None:
-        """End the items that nothing runs for; forget those that have ended."""
-        self._desk.stop_waiting(self._asked.items, "stopped on request")
-        left = tuple(found.item for found in self._desk.live(self._asked.items))
-        if left != self._asked.items:
-            done = set(self._asked.items) - set(left)
-            why = f"{len(done)} items have ended"
-            self._asked = self._desk.ask(lambda now: _without(now, done), "stop carried out", why)
 
     def _to_stop(self, out: Sequence[Dispatch]) -> tuple[Dispatch, ...]:
         """All that run if asked for; else packs of which every item is to be stopped.
@@ -75,10 +66,6 @@ class BatchControl:
         return tuple(
             d for d in out if d.stop_reason == StopReason.ASKED or (live and wholly_of(d, live))
         )
-
-
-def _without(control: Control, done: set[str]) -> Control:
-    return control.changed(items=tuple(item for item in control.items if item not in done))
 
 
 def _tuned(batch: Batch, ledger: Ledger) -> Batch:

@@ -110,6 +110,28 @@ class ControlDesk:
         rows = self._ledger._rows("live_of", items=json.dumps(list(items)))
         return [Whereabouts(row["item"], row["dispatch"]) for row in rows]
 
+    def carry_out(self) -> Control:
+        """End the items to be stopped that nothing runs for, and forget those that have ended.
+
+        For the driver alone, or for whoever holds its lock.
+        """
+        asked = self.read()
+        self.stop_waiting(asked.items, "stopped on request")
+        done = set(asked.items) - {found.item for found in self.live(asked.items)}
+        if not done:
+            return asked
+
+        def without(now: Control) -> Control:
+            return now.changed(items=tuple(item for item in now.items if item not in done))
+
+        return self.ask(without, "stop carried out", f"{len(done)} items have ended")
+
+    def forget_stop(self) -> None:
+        """Let go of a wish that the batch's driver should end, when that driver is gone."""
+        if self.read().stop:
+            gone = "the driver that it was meant for has ended"
+            self.ask(lambda now: now.changed(stop=None, now=False), "stop forgotten", gone)
+
     def stop_waiting(self, items: Collection[str], why: str) -> int:
         """End those of the items that no dispatch holds, without a (further) run; how many."""
         with self._ledger._transaction():

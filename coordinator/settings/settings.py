@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     stop_threshold: int | None = Field(default=None, ge=1)
     resume_threshold: int | None = Field(default=None, ge=0)
     wait_seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    max_same_failure: int = Field(default=10, ge=0)
     _secrets: dict[str, SecretStr] = PrivateAttr(default_factory=dict)  # from their own file only
 
     @property

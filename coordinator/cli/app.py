@@ -6,7 +6,14 @@ from pathlib import Path
 from cyclopts import App, CycloptsError, Parameter
 
 from coordinator import __version__
-from coordinator.cli import verbs_items, verbs_look, verbs_mend, verbs_run
+from coordinator.cli import (
+    verbs_control,
+    verbs_items,
+    verbs_look,
+    verbs_mend,
+    verbs_nomad,
+    verbs_run,
+)
 from coordinator.cli.output import Output
 from coordinator.errors import CoordinatorError, ExitCode, Interrupted, UsageError
 
@@ -18,7 +25,7 @@ app = App(
     result_action="return_value",
     default_parameter=Parameter(name_transform=str.lower, show_default=False),
 )
-for module in (verbs_items, verbs_run, verbs_look, verbs_mend):
+for module in (verbs_items, verbs_run, verbs_control, verbs_look, verbs_mend, verbs_nomad):
     module.add_to(app)
 
 

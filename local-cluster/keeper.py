@@ -73,15 +73,17 @@ def clear(folder: Path) -> None:
     end_marked(folder)
     allocations = {path.name for path in folder.glob("*/data/alloc/*")}
     _remove_containers(allocations)
-    for mount in sorted(_mounts(folder), reverse=True):  # the inner ones first
-        subprocess.run(["umount", "--lazy", mount], check=False)
+    unmount(folder)
     _remove_cgroups(allocations)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _mounts(folder: Path) -> list[str]:
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return [path for path in (line.split()[4] for line in lines) if path.startswith(f"{folder}/")]
+def unmount(folder: Path) -> None:
+    """Unmount all that is mounted in a folder."""
+    paths = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for path in sorted(paths, reverse=True):  # the inner ones first
+        if path.startswith(f"{folder}/"):
+            subprocess.run(["umount", "--lazy", path], check=False)
 
 
 def _remove_containers(allocations: set[str]) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import platformdirs
 import pytest
+from keeper import unmount
 
 from tests.support import ADMIN_FOLDERS, REPOSITORY, require_program, require_root, unmet
 
@@ -112,7 +113,7 @@ def worker_image(docker_engine: Engine, build_context: Path) -> str:
 
 def _built(engine: Engine, context: Path, target: str) -> str:
     image = f"coordinator-tests-{target}"
-    base = _base_image(engine)
+    base = base_image(engine)
     options = ("--network", "none", "--build-arg", f"BASE_IMAGE={base}", "--target", target)
     engine.docker("build", "--progress", "plain", *options, "--tag", image, str(context))
     return image
@@ -164,6 +165,8 @@ def _own_engine() -> Iterator[str]:
                 yield host
             finally:
                 engine.terminate()
+                engine.wait(timeout=SECONDS_TO_START)
+                unmount(Path(folder))  # of containers on the machine's network, a mount is left
 
 
 def _forget_old_layers(engine: Engine) -> None:
@@ -183,7 +186,7 @@ def _wait_for(engine: subprocess.Popen[bytes], host: str) -> None:
 # --- the base image
 
 
-def _base_image(engine: Engine) -> str:
+def base_image(engine: Engine) -> str:
     recipe = f"{BASE_SUITE} {BASE_PACKAGES} {platform.machine()} 1"
     name = f"coordinator-tests-base:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     if engine.docker("image", "inspect", name, check=False).returncode != 0:

@@ -19,7 +19,7 @@ from coordinator.domain.handoff import (
 from coordinator.domain.paths import AttemptKeys, BatchKeys
 from coordinator.domain.states import FailureKind
 from coordinator.domain.verdicts import Ending, StopReason
-from coordinator.errors import ClusterError
+from coordinator.errors import ClusterError, CoordinatorError
 from coordinator.storage import Storage
 
 
@@ -104,10 +104,10 @@ class FakeCluster:
     def address_of(self, job: JobId) -> str:
         return f"fake:{job}"
 
-    def submit(self, requests: Sequence[Request]) -> list[JobId | ClusterError]:
+    def submit(self, requests: Sequence[Request]) -> list[JobId | CoordinatorError]:
         return [self._submit(request.job, request.token) for request in requests]
 
-    def _submit(self, job: JobSpec, token: str) -> JobId | ClusterError:
+    def _submit(self, job: JobSpec, token: str) -> JobId | CoordinatorError:
         try:
             return self._submitted(job, token)
         except ClusterError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NewType, Protocol
 
 from coordinator.domain.verdicts import Ending, StopReason
-from coordinator.errors import ClusterError
+from coordinator.errors import CoordinatorError
 
 JobId = NewType("JobId", str)
 
@@ -38,6 +38,7 @@ class Request:
 
     job: JobSpec
     token: str = field(repr=False)
+    again: bool = False  # whether it may have been sent before
 
 
 class Phase(StrEnum):
@@ -83,10 +84,11 @@ class Cluster(Protocol):
         """Why nothing should be sent just now, in words; "" = nothing speaks against it."""
         ...
 
-    def submit(self, requests: Sequence[Request]) -> list[JobId | ClusterError]:
+    def submit(self, requests: Sequence[Request]) -> list[JobId | CoordinatorError]:
         """Start jobs; one result each, in order. A repeated token gives the first job.
 
-        JobRefused: never. ClusterUnavailable: perhaps; it must be looked up before all else.
+        JobRefused: never. ClusterUnavailable, CredentialsError: perhaps; it must be looked up
+        before all else, and then be sent `again`.
         """
         ...
 

@@ -58,7 +58,7 @@ class Dispatcher:
             else:
                 known.append((dispatch, job_id))
         self._confirm(known)
-        self._submit(unknown)
+        self._submit(unknown, again=True)
         return len(known)
 
     def send_ready(self, out: int) -> int:
@@ -117,11 +117,11 @@ class Dispatcher:
         ready = self._ledger.tally().of_step(step, S.READY)
         return pack_size(ready, lanes=self._cluster.lanes, largest=self._largest(step))
 
-    def _submit(self, dispatches: Sequence[Dispatch]) -> None:
+    def _submit(self, dispatches: Sequence[Dispatch], *, again: bool = False) -> None:
         """Write the handoffs, then submit, then confirm; what was not answered stays claimed."""
         documents = [self._handoff(dispatch) for dispatch in dispatches]
         map_all(lambda handoff: self._storage.write(*handoff), documents, LANES)
-        results = self._cluster.submit([Request(self._spec(d), d.token) for d in dispatches])
+        results = self._cluster.submit([Request(self._spec(d), d.token, again) for d in dispatches])
         taken, troubles = [], []
         for dispatch, result in zip(dispatches, results, strict=True):
             if isinstance(result, JobRefused):

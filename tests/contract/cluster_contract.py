@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.cluster import Cluster, JobId, JobSpec, Observation, Phase
+from coordinator.cluster import Cluster, JobId, JobSpec, Observation, Phase, Resources
 from coordinator.domain.verdicts import Ending, StopReason
 from coordinator.errors import ClusterError
 from tests.contract.clusters import send
@@ -37,6 +37,7 @@ class ClusterContract(ABC):
     PATIENCE = 30.0  # seconds that anything may take
     STEP = "work"
     TASK = "worker"
+    RESOURCES = Resources()
 
     @pytest.fixture
     @abstractmethod
@@ -328,7 +329,7 @@ class ClusterContract(ABC):
         name = f"contract--work.{uuid.uuid4().hex[:12]}--a1v1"
         path = folder / f"{name}.sh"
         path.write_text(f"cd {shlex.quote(str(folder))}\n{script}\n")
-        return JobSpec(name, self.STEP, str(path), str(folder))
+        return JobSpec(name, self.STEP, str(path), str(folder), self.RESOURCES)
 
     def submit(self, cluster: Cluster, folder: Path, script: str) -> JobId:
         return send(cluster, self.spec(folder, script), uuid.uuid4().hex)

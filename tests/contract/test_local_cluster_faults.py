@@ -269,7 +269,7 @@ def test_a_job_gets_a_clean_place(tmp_path: Path) -> None:
     ignored = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     with open(os.devnull) as ours:
         os.set_inheritable(ours.fileno(), True)
-        cluster = open_in(tmp_path, environment=environment)
+        cluster = open_in(tmp_path, environment=lambda: environment)
         job = submit(cluster, "job", f"exec {sys.executable} -IS {tmp_path}/probe.py")
         assert ending(cluster, job) == Ending(exit_code=0)
     signal.signal(signal.SIGUSR1, ignored)
@@ -292,7 +292,7 @@ def test_a_job_gets_a_clean_place(tmp_path: Path) -> None:
 
 def test_graphics_cards_are_shared_out(tmp_path: Path) -> None:
     environment = {"CUDA_VISIBLE_DEVICES": "3,5", "PATH": os.environ["PATH"]}
-    cluster = open_in(tmp_path, environment=environment)
+    cluster = open_in(tmp_path, environment=lambda: environment)
     released = tmp_path / "released"
     script = f"echo $CUDA_VISIBLE_DEVICES; until [ -e {released} ]; do sleep 0.01; done"
     jobs = [send(cluster, spec(f"job{n}", script, gpus=1), f"token {n}") for n in range(2)]

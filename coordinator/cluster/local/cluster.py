@@ -11,6 +11,7 @@ from pathlib import Path
 from time import time
 
 from coordinator.cluster.base import JobId, JobSpec, Observation, Phase, Request
+from coordinator.cluster.files import write_whole
 from coordinator.cluster.local.job import (
     JOBS,
     STDERR,
@@ -21,9 +22,9 @@ from coordinator.cluster.local.job import (
     job_id,
 )
 from coordinator.cluster.local.launcher import Launcher
-from coordinator.cluster.local.logs import copy_stream, read_from, write_whole
+from coordinator.cluster.local.logs import copy_stream, read_from
 from coordinator.domain.verdicts import Ending, StopReason
-from coordinator.errors import ClusterError, ClusterUnavailable
+from coordinator.errors import ClusterError, ClusterUnavailable, CoordinatorError
 
 TASK = "worker"  # the name of a job's one task, in the names of its logs
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
@@ -48,7 +49,7 @@ class LocalCluster:
         *,
         slots: int,
         command: Callable[[JobSpec], Sequence[str]],
-        environment: Mapping[str, str] | None = None,
+        environment: Callable[[], Mapping[str, str]] = lambda: os.environ,
         kill_timeout: float = 10.0,
     ) -> None:
         """A cluster in `folder`, on a disk of this machine.
@@ -57,13 +58,12 @@ class LocalCluster:
             folder: made when the first job is submitted.
             slots: how many jobs run at a time.
             command: the arguments of a job's process; it runs in an empty folder of its own.
-            environment: all that jobs find in their environment; None = as here.
+            environment: all that a job finds in its environment; asked when it starts.
             kill_timeout: seconds from SIGTERM to SIGKILL when a job is stopped.
         """
         self._folder, self._slots = folder.absolute(), slots
         self._node = socket.gethostname()
-        inherited = os.environ if environment is None else environment
-        self._launcher = Launcher(self._folder / "slots", slots, command, inherited, kill_timeout)
+        self._launcher = Launcher(self._folder / "slots", slots, command, environment, kill_timeout)
         # Where each known job was seen last; the pending ones in the order in which they start.
         self._pending: dict[JobId, Submission] = {}
         self._running: set[JobId] = set()
@@ -87,10 +87,10 @@ class LocalCluster:
     def pressure(self) -> str:
         return ""
 
-    def submit(self, requests: Sequence[Request]) -> list[JobId | ClusterError]:
+    def submit(self, requests: Sequence[Request]) -> list[JobId | CoordinatorError]:
         return [self._submit(request) for request in requests]
 
-    def _submit(self, request: Request) -> JobId | ClusterError:
+    def _submit(self, request: Request) -> JobId | CoordinatorError:
         new = job_id(request.job, request.token)
         try:
             with self._usable():

@@ -26,12 +26,12 @@ class Launcher:
         folder: Path,
         slots: int,
         command: Callable[[JobSpec], Sequence[str]],
-        environment: Mapping[str, str],
+        environment: Callable[[], Mapping[str, str]],
         kill_timeout: float,
     ) -> None:
         self._folder, self._slots = folder, slots
         self._command, self._kill_timeout = command, kill_timeout
-        self._environment = dict(environment)
+        self._environment = environment
         self._children: set[int] = set()  # shims, to be reaped
 
     def start(self, job: JobFolder, spec: JobSpec) -> bool:
@@ -99,11 +99,11 @@ class Launcher:
         if spec.resources.gpus and self._cards:
             own[VARIABLE] = ",".join(share(self._cards, slot, spec.resources.gpus))
         threads = {"OMP_NUM_THREADS": str(spec.resources.cpu)}  # jobs share the machine's cores
-        return {**threads, **self._environment, **own}
+        return {**threads, **self._environment(), **own}
 
     @cached_property
     def _cards(self) -> list[str]:
-        return devices(self._environment)
+        return devices(self._environment())
 
 
 @contextmanager

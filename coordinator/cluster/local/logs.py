@@ -2,11 +2,10 @@
 
 import os
 import stat
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from coordinator.cluster.files import aside
 
 LARGEST = 10 * 2**20  # bytes of one stream that are kept: as much of its head as of its tail
 _CHUNK = 2**20
@@ -14,7 +13,7 @@ _CHUNK = 2**20
 
 def copy_stream(source: Path, target: Path, largest: int = LARGEST) -> None:
     """Copy a stream, with one line in place of its middle if it is longer than `largest` bytes."""
-    with _open_regular(source) as stream, _aside(target) as out:
+    with _open_regular(source) as stream, aside(target) as out:
         _copy(stream, out, largest)
 
 
@@ -23,27 +22,6 @@ def read_from(source: Path, offset: int) -> bytes:
     with _open_regular(source) as stream:
         stream.seek(offset)
         return stream.read(_CHUNK)
-
-
-def write_whole(target: Path, data: bytes) -> None:
-    with _aside(target) as out:
-        out.write(data)
-
-
-@contextmanager
-def _aside(target: Path) -> Iterator[BinaryIO]:
-    """A file to be filled, put in place of `target` when it is whole."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, aside = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            yield out
-        os.chmod(aside, 0o644)
-        os.replace(aside, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(aside)
-        raise
 
 
 def _open_regular(source: Path) -> BinaryIO:

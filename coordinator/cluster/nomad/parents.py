@@ -29,7 +29,12 @@ def parent_id(batch: str, step: str, memory_step: int = 0) -> str:
     batch has in its name, stands for it. So no two batches, steps and sizes give the same.
     """
     larger = f"~m{memory_step}" if memory_step else ""
-    return f"{batch.replace('.', '~')}--{step}{larger}"
+    return f"{job_prefix(batch)}{step}{larger}"
+
+
+def job_prefix(batch: str) -> str:
+    """What the ids of all jobs of a batch begin with, and those of no other batch."""
+    return f"{batch.replace('.', '~')}--"
 
 
 @dataclass(frozen=True)

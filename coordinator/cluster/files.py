@@ -1,0 +1,29 @@
+"""Files that are there whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    with aside(target) as out:
+        out.write(data)
+
+
+@contextmanager
+def aside(target: Path) -> Iterator[BinaryIO]:
+    """A file to be filled, put in place of `target` when it is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, new = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            yield out
+        os.chmod(new, 0o644)
+        os.replace(new, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(new)
+        raise

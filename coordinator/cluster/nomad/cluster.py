@@ -1,0 +1,288 @@
+"""The cluster protocol on HashiCorp Nomad: dispatches are children of the batch's parents."""
+
+import re
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+from coordinator.cluster.base import JobId, JobSpec, Observation, Request
+from coordinator.cluster.nomad import parents as registry
+from coordinator.cluster.nomad.api import NomadApi, NomadRefusal
+from coordinator.cluster.nomad.endings import Document, newest
+from coordinator.cluster.nomad.events import EventHints
+from coordinator.cluster.nomad.logs import Logs, save_events
+from coordinator.cluster.nomad.parents import Parent
+from coordinator.cluster.nomad.placement import Placement, asked_room, placement_of, rooms_of
+from coordinator.cluster.nomad.tracking import (
+    POLL_SECONDS,
+    POLL_SECONDS_WITH_HINTS,
+    Site,
+    Tracker,
+)
+from coordinator.domain.verdicts import StopReason
+from coordinator.errors import (
+    ClusterError,
+    ClusterUnavailable,
+    CoordinatorError,
+    CredentialsError,
+    JobRefused,
+)
+from coordinator.parallel import map_all
+
+CONNECTIONS = 24  # at a time: a dispatch is one raft commit, and commits share their disk writes
+_PRESSURE_SECONDS = 5.0
+_CHILD = re.compile(r"[A-Za-z0-9_~.-]+/dispatch-[A-Za-z0-9_.-]+")
+
+
+class NomadCluster:
+    """Runs the jobs of one batch. Only children of its own parents are ever looked at or touched.
+
+    Used by one thread at a time.
+    """
+
+    def __init__(
+        self,
+        api: NomadApi,
+        parents: Sequence[Parent],
+        *,
+        lanes: int | None = None,
+        max_blocked: int = 0,
+        wake: Callable[[], None] = lambda: None,
+        listen: bool = True,
+    ) -> None:
+        """A view of the batch's jobs.
+
+        Args:
+            api: the Nomad to ask.
+            parents: one for each step and memory size.
+            lanes: how many dispatches can run at a time; None = not known.
+            max_blocked: evaluations that may wait on the cluster, whoever's; 0 = any number.
+            wake: called when something may have changed.
+            listen: whether to follow the event stream.
+        """
+        self._api, self._parents, self._lanes = api, parents, lanes
+        self._max_blocked, self._wake = max_blocked, wake
+        self._of_job = {parent.id: parent for parent in parents}
+        self._of_spec = {(p.step, p.resources.memory_mb): p for p in parents}
+        self._sites: dict[str, Site] = {}
+        self._stopped: dict[JobId, StopReason] = {}
+        prefix = registry.job_prefix(parents[0].batch)
+        self._tracker = Tracker(api, prefix, self._site_of, self._placement_of)
+        self._hints = EventHints(api, prefix, self._hint) if listen else None
+        self._pressure, self._pressed_at = "", -_PRESSURE_SECONDS
+
+    @property
+    def lanes(self) -> int | None:
+        return self._lanes
+
+    # the batch as a whole
+
+    def prepare(self) -> None:
+        registry.register(self._api, self._parents)
+
+    def dismantle(self) -> None:
+        """Remove the parents, once no child is left; a purge of a parent forgets its children."""
+        for parent in self._parents:
+            if not self._children(parent):
+                registry.remove(self._api, [parent])
+
+    def pressure(self) -> str:
+        if not self._max_blocked:
+            return ""
+        if time.monotonic() - self._pressed_at > _PRESSURE_SECONDS:
+            self._pressed_at = time.monotonic()
+            self._pressure = self._measured_pressure()
+        return self._pressure
+
+    def _measured_pressure(self) -> str:
+        """Each job that ends makes the scheduler look at every blocked one again, whoever's."""
+        blocked, queued = (self._evaluations(status) for status in ("blocked", "pending"))
+        for count, what in ((blocked, "evaluations are blocked"), (queued, "wait to be scheduled")):
+            if count > self._max_blocked:
+                return f"the cluster is busy: {count:,} {what} (limit {self._max_blocked:,})"
+        return ""
+
+    def _evaluations(self, status: str) -> int:
+        where = {**self._parents[0].where, "namespace": "*"}
+        found = self._api.get("evaluations", "count", filter=f'Status == "{status}"', **where)
+        return int(found["Count"])
+
+    # sending
+
+    def submit(self, requests: Sequence[Request]) -> list[JobId | CoordinatorError]:
+        results = map_all(self._dispatch, requests, CONNECTIONS)
+        for result in results:
+            if not isinstance(result, CoordinatorError):
+                self._tracker.sent(result)
+        return results
+
+    def _dispatch(self, request: Request) -> JobId | CoordinatorError:
+        try:
+            return self._dispatched(request)
+        except NomadRefusal as error:
+            return JobRefused(f"Nomad refuses {request.job.name}", why=error.why)
+        except (ClusterUnavailable, CredentialsError) as error:
+            return self._sought(request) or error
+
+    def _dispatched(self, request: Request) -> JobId:
+        """The child's id. After a repetition it is looked up: what is answered may not exist."""
+        parent = self._parent_of(request.job)
+        body = {"Meta": {"handoff": request.job.handoff}, "IdPrefixTemplate": request.job.name}
+        query = {"idempotency_token": request.token, **parent.where}
+        reply = self._api.post("job", parent.id, "dispatch", json=body, **query)
+        if reply["EvalID"] and not request.again:
+            return JobId(reply["DispatchedJobID"])
+        found = self.find(request.job, request.token)
+        if found is None:
+            raise ClusterUnavailable(
+                f"Nomad answered for {request.job.name}, and does not show the job",
+                hint="it is asked again",
+            )
+        return found
+
+    def _sought(self, request: Request) -> JobId | None:
+        """The job, where its dispatch was carried out though no good answer came."""
+        try:
+            return self.find(request.job, request.token)
+        except CoordinatorError:
+            return None
+
+    def find(self, job: JobSpec, token: str) -> JobId | None:
+        parent = self._parent_of(job)
+        prefix = f"{parent.id}/dispatch-{job.name}-"
+        for child in self._api.get("jobs", prefix=prefix, **parent.where):
+            whole = self._api.get_or_none("job", child["ID"], **parent.where)
+            if whole and whole.get("DispatchIdempotencyToken") == token:
+                self._tracker.sent(JobId(child["ID"]))
+                return JobId(child["ID"])
+        return None
+
+    # looking
+
+    def observe(self, ids: Collection[JobId]) -> dict[JobId, Observation]:
+        if self._hints:
+            open_ = self._hints.is_open
+            self._tracker.poll_seconds = POLL_SECONDS_WITH_HINTS if open_ else POLL_SECONDS
+        seen = self._tracker.observe(ids)
+        return {job: self._with_reason(job, look) for job, look in seen.items()}
+
+    def save_logs(self, job: JobId, folder: Path) -> None:
+        parent, site = self._known(job)
+        listed = self._tracker.job(job) or self._api.get_or_none("job", job, **parent.where)
+        if listed is None:
+            raise ClusterError(f"there are no logs of job {job!r}", why="Nomad does not know it")
+        allocations = self._tracker.allocations(job)
+        save_events(listed, allocations, folder)
+        logs, last = Logs(self._api, site.where), newest(allocations)
+        if last is None:
+            logs.save_nothing(site.main_task, folder)
+        for allocation in allocations:
+            for task in allocation.get("TaskStates") or {site.main_task: None}:
+                suffix = "" if allocation is last else f"-{allocation['ID'][:8]}"
+                logs.save(allocation["ID"], task, folder, f"{task}{suffix}")
+
+    def read_log(self, job: JobId, stream: str, offset: int) -> bytes:
+        _, site = self._known(job)
+        last = newest(self._api.get("job", job, "allocations", **site.where))
+        if last is None:
+            return b""
+        return Logs(self._api, site.where).read(last["ID"], site.main_task, stream, offset)
+
+    def address_of(self, job: JobId) -> str:
+        parent = self._parent_of_id(job)
+        if parent is None:
+            return ""
+        page = quote(f"{job}@{parent.namespace}", safe="")
+        return f"{self._api.address.address.rstrip('/')}/ui/jobs/{page}"
+
+    # ending
+
+    def stop(self, ids: Collection[JobId], reason: StopReason) -> None:
+        alive = [job for job in self._ours(ids) if self._is_alive(job)]
+        map_all(lambda job: self._deregister(job, purge=False), alive, CONNECTIONS)
+        for job in alive:
+            self._stopped.setdefault(job, reason)
+        self._tracker.hint()
+
+    def purge(self, ids: Collection[JobId]) -> None:
+        ours = self._ours(ids)
+        if alive := [job for job in ours if self._is_alive(job)]:
+            raise ClusterError(
+                f"{len(alive)} of {len(ids)} jobs cannot be purged",
+                why=f"not ended yet: {', '.join(alive)}",
+                hint="stop them first, or wait until they have ended",
+            )
+        map_all(lambda job: self._deregister(job, purge=True), ours, CONNECTIONS)
+        self._tracker.forget(ours)
+
+    def close(self) -> None:
+        if self._hints:
+            self._hints.close()
+
+    def _deregister(self, job: JobId, *, purge: bool) -> None:
+        _, site = self._known(job)
+        self._api.delete("job", job, purge=str(purge).lower(), **site.where)
+
+    def _is_alive(self, job: JobId) -> bool:
+        return self._tracker.observe([job])[job].ending is None
+
+    # what is known
+
+    def _hint(self) -> None:
+        self._tracker.hint()
+        self._wake()
+
+    def _with_reason(self, job: JobId, look: Observation) -> Observation:
+        """Nomad only knows that a job was stopped; why, we know while we live."""
+        if look.ending is None or look.ending.stop is not StopReason.ASKED:
+            return look
+        reason = self._stopped.get(job, StopReason.ASKED)
+        return replace(look, ending=replace(look.ending, stop=reason))
+
+    def _parent_of(self, job: JobSpec) -> Parent:
+        return self._of_spec[job.step, job.resources.memory_mb]
+
+    def _parent_of_id(self, job: JobId) -> Parent | None:
+        if not _CHILD.fullmatch(job):
+            return None
+        return self._of_job.get(job.rpartition("/dispatch-")[0])
+
+    def _ours(self, ids: Collection[JobId]) -> list[JobId]:
+        return [job for job in ids if self._parent_of_id(job)]
+
+    def _known(self, job: JobId) -> tuple[Parent, Site]:
+        parent, site = self._parent_of_id(job), self._site_of(job)
+        if parent is None or site is None:
+            raise ClusterError(f"job {job!r} is none of this batch")
+        return parent, site
+
+    def _site_of(self, job: JobId) -> Site | None:
+        parent = self._parent_of_id(job)
+        if parent is None:
+            return None
+        if parent.id not in self._sites:
+            self._sites[parent.id] = Site(parent.where, self._main_task(parent))
+        return self._sites[parent.id]
+
+    def _main_task(self, parent: Parent) -> str:
+        """The one task without a lifecycle hook; see job_check."""
+        whole = self._api.get_or_none("job", parent.id, **parent.where)
+        groups = whole["TaskGroups"] if whole else []
+        tasks = [t["Name"] for g in groups for t in g["Tasks"] if not t.get("Lifecycle")]
+        return tasks[0] if tasks else parent.step
+
+    def _placement_of(self, job: JobId) -> Placement:
+        parent, _ = self._known(job)
+        evaluations = self._api.get("job", job, "evaluations", **parent.where)
+        try:
+            nodes = self._api.get("nodes", resources="true", **parent.where)
+        except CredentialsError:  # reading nodes is a right of its own; without it, wait and see
+            return placement_of(evaluations, None, asked_room(parent.resources))
+        return placement_of(evaluations, rooms_of(nodes), asked_room(parent.resources))
+
+    def _children(self, parent: Parent) -> list[Document]:
+        prefix = f"{parent.id}/dispatch-"
+        found: list[Document] = self._api.get("jobs", prefix=prefix, **parent.where)
+        return found

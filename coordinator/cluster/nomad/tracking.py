@@ -1,0 +1,218 @@
+"""Where a batch's jobs stand: one listing for all of them, details only of what has changed."""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from coordinator.cluster.base import JobId, Observation, Phase
+from coordinator.cluster.nomad.api import NomadApi
+from coordinator.cluster.nomad.endings import Started, ending_of, is_over, started
+from coordinator.cluster.nomad.placement import WAITING, Placement
+from coordinator.domain.verdicts import Ending
+from coordinator.parallel import map_all
+
+LANES = 16
+POLL_SECONDS = 2.0  # between listings when nothing hints at a change
+POLL_SECONDS_WITH_HINTS = 10.0
+_PENDING_LOOK_SECONDS = 5.0
+_SHARE = 4.0  # a listing is followed by this many times its own duration without one
+
+Document = Mapping[str, Any]
+Where = Mapping[str, str]  # namespace and region, as query parameters
+
+_GONE = Observation(Phase.ENDED, ending=Ending(gone=True, detail="Nomad no longer knows the job"))
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the jobs of one step run. `main_task`: whose end is the job's."""
+
+    where: Where
+    main_task: str
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A job that was seen to run: on which node, and since when by our own steady clock."""
+
+    started: Started
+    since: float | None  # None = its main task has not started yet
+
+
+class Tracker:
+    """Answers where jobs stand. Used by one thread; `hint` may be called from any."""
+
+    def __init__(
+        self,
+        api: NomadApi,
+        prefix: str,
+        site_of: Callable[[JobId], Site | None],
+        placement: Callable[[JobId], Placement],
+    ) -> None:
+        """`prefix`: of the ids of all jobs of the batch. `site_of`: None = no job of ours."""
+        self._api, self._prefix = api, prefix
+        self._site_of, self._placement_of = site_of, placement
+        self._jobs: dict[JobId, Document] = {}  # the last listing
+        self._sent: set[JobId] = set()  # submitted since it began
+        self._runs: dict[JobId, _Run] = {}
+        self._ended: dict[JobId, Observation] = {}
+        self._details: dict[JobId, Sequence[Document]] = {}  # allocations of what has ended
+        self._placements: dict[str, tuple[float, Placement]] = {}  # parent -> when, what
+        self._listed_at, self._cost = -1e9, 0.0
+        self._hinted = threading.Event()
+        self._server_time = 0.0
+        self.poll_seconds = POLL_SECONDS
+
+    def hint(self) -> None:
+        """Something may have changed."""
+        self._hinted.set()
+
+    def sent(self, job: JobId) -> None:
+        """The cluster has just taken this job."""
+        self._sent.add(job)
+
+    def forget(self, jobs: Iterable[JobId]) -> None:
+        """These were purged."""
+        for job in jobs:
+            for known in (self._jobs, self._runs, self._ended, self._details):
+                known.pop(job, None)
+            self._sent.discard(job)
+
+    def observe(self, ids: Collection[JobId]) -> dict[JobId, Observation]:
+        ours = [job for job in ids if self._site_of(job) is not None]
+        if any(job not in self._ended for job in ours):
+            self._refresh(ours)
+        return {job: self._observation(job) for job in ids}
+
+    def is_alive(self, job: JobId) -> bool:
+        return self._observation(job).ending is None
+
+    def allocations(self, job: JobId) -> Sequence[Document]:
+        """The job's allocations; those of an ended one are asked for once."""
+        site = self._site_of(job)
+        if site is None:
+            return ()
+        known = self._details.get(job)
+        return known if known is not None else self._allocations(job, site)
+
+    def job(self, job: JobId) -> Document | None:
+        """The job's entry in the list of jobs."""
+        return self._jobs.get(job)
+
+    # listing
+
+    def _refresh(self, ours: Sequence[JobId]) -> None:
+        if not self._is_due(ours):
+            return
+        began = time.monotonic()
+        self._hinted.clear()
+        self._list(ours)
+        self._look_closer([job for job in ours if job not in self._ended])
+        self._listed_at = time.monotonic()
+        self._cost = self._listed_at - began
+
+    def _is_due(self, ours: Sequence[JobId]) -> bool:
+        """Hints, the poll and jobs never seen call for a listing; its own cost spaces them."""
+        if any(job not in self._jobs and job not in self._sent for job in ours):
+            return True
+        quiet = time.monotonic() - self._listed_at
+        if quiet < _SHARE * self._cost:
+            return False
+        return self._hinted.is_set() or quiet > self.poll_seconds
+
+    def _list(self, ours: Sequence[JobId]) -> None:
+        sites = {tuple(sorted(site.where.items())) for job in ours if (site := self._site_of(job))}
+        self._sent = set()
+        found: dict[JobId, Document] = {}
+        for where in sorted(sites):
+            reply = self._api.call("get", "jobs", params={"prefix": self._prefix, **dict(where)})
+            self._server_time = _date_of(reply.headers.get("Date", ""))
+            found.update((JobId(job["ID"]), job) for job in reply.json())
+        self._jobs = found
+
+    def _look_closer(self, alive: Sequence[JobId]) -> None:
+        """Ask for the allocations of jobs that ended or are on the way to run."""
+        jobs = [job for job in alive if self._needs_details(job)]
+        details = map_all(self.allocations, jobs, LANES)
+        for job, allocations in zip(jobs, details, strict=True):
+            self._place(job, self._jobs[job], allocations)
+
+    def _needs_details(self, job: JobId) -> bool:
+        listed = self._jobs.get(job)
+        if listed is None or listed["Status"] == "pending":
+            return False
+        run = self._runs.get(job)
+        return listed["Status"] == "dead" or run is None or run.since is None
+
+    def _place(self, job: JobId, listed: Document, allocations: Sequence[Document]) -> None:
+        site = self._site_of(job)
+        assert site is not None
+        if is_over(listed, allocations):
+            run = started(allocations, site.main_task)
+            ending = ending_of(listed, allocations, site.main_task)
+            node = run.node if run else ""
+            self._ended[job] = Observation(Phase.ENDED, node=node, ending=ending)
+            self._details[job] = allocations
+        elif run := started(allocations, site.main_task):
+            self._runs[job] = _Run(run, self._since(run))
+
+    def _since(self, run: Started) -> float | None:
+        """When a task started, by our steady clock: its age by the server's clock, taken off now.
+
+        Our own wall clock has no part in it, so that it may jump.
+        """
+        if not run.started_at:
+            return None
+        age = self._server_time - _seconds_of(run.started_at)
+        return time.monotonic() - max(0.0, age)
+
+    def _allocations(self, job: JobId, site: Site) -> Sequence[Document]:
+        found: list[Document] = self._api.get("job", job, "allocations", **site.where)
+        return found
+
+    # answers
+
+    def _observation(self, job: JobId) -> Observation:
+        if job in self._ended:
+            return self._ended[job]
+        if job in self._sent:
+            return Observation(Phase.PENDING, detail=WAITING)
+        listed = self._jobs.get(job)
+        if listed is None:
+            return _GONE
+        run = self._runs.get(job)
+        if run is None or listed["Status"] == "pending":
+            return self._pending(job)
+        if run.since is None:
+            detail = run.started.waits_for or f"on {run.started.node}, not started yet"
+            return Observation(Phase.PENDING, node=run.started.node, detail=detail)
+        return Observation(Phase.RUNNING, time.monotonic() - run.since, run.started.node)
+
+    def _pending(self, job: JobId) -> Observation:
+        """Jobs of one parent wait for the same: one of them is asked about, now and then."""
+        parent = job.rpartition("/dispatch-")[0]
+        asked_at, placement = self._placements.get(parent, (time.monotonic(), Placement()))
+        if parent not in self._placements:
+            self._placements[parent] = (asked_at, placement)
+        elif time.monotonic() - asked_at > _PENDING_LOOK_SECONDS:
+            placement = self._placement_of(job)
+            self._placements[parent] = (time.monotonic(), placement)
+        return Observation(Phase.PENDING, detail=placement.why, hopeless=placement.hopeless)
+
+
+def _date_of(header: str) -> float:
+    try:
+        return parsedate_to_datetime(header).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def _seconds_of(moment: str) -> float:
+    """Epoch seconds of an RFC 3339 time, whose nanoseconds Python does not read."""
+    whole, _, fraction = moment.rstrip("Z").partition(".")
+    seconds = datetime.fromisoformat(f"{whole}+00:00").timestamp()
+    return seconds + float(f"0.{fraction or 0}")

@@ -1,6 +1,6 @@
 """Results as lines for a person. Every text from outside is escaped here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -9,12 +9,13 @@ from coordinator.cli.words import plural
 from coordinator.commands.driving import Driven
 from coordinator.commands.planning import Plan
 from coordinator.commands.results import Results
-from coordinator.commands.status import Status
+from coordinator.commands.status import JobOut, Status
 from coordinator.domain.shown import for_terminal as safe
 from coordinator.domain.states import ItemState as S
 from coordinator.errors import ExitCode
 
 Line = str | Text | Table
+_SHOWN_JOBS = 20
 
 
 def plan_lines(plan: Plan) -> Iterator[Line]:
@@ -87,13 +88,44 @@ _WORDS = {
 def status_lines(status: Status, *, failed: bool) -> Iterator[Line]:
     yield counts_line(status.results)
     if status.driven_by:
-        yield f"  driven by {safe(status.driven_by)}{', paused' if status.paused else ''}"
+        yield f"  driven by {safe(status.driven_by)}"
     elif not status.results.is_finished:
         yield f"  nobody drives it; go on with: {resume_command(status.record.batch)}"
+    if status.held:
+        yield f"  {safe(status.held)}"
+    if status.asked.items:
+        waiting = plural(len(status.asked.items), "item")
+        yield f"  to be stopped when their packs have ended: {waiting}"
+    if status.jobs:
+        yield jobs_table(status.jobs)
+        if len(status.jobs) > _SHOWN_JOBS:
+            yield f"  and {len(status.jobs) - _SHOWN_JOBS:,} more jobs; --json lists them all"
     if failed and status.failed:
         yield failed_table(status)
     elif status.failed:
         yield f"  see them: coordinator status {status.record.batch} --failed"
+
+
+def jobs_table(jobs: Sequence[JobOut]) -> Table:
+    """The oldest jobs that are out; columns in which nothing stands are left out."""
+    shown = jobs[:_SHOWN_JOBS]
+    cells = {
+        "item or pack": [f"{job.unit}{_items_of(job)}" for job in shown],
+        "step": [job.step for job in shown],
+        "state": [job.state for job in shown],
+        "node": [job.node for job in shown],
+        "job": [job.job_id for job in shown],
+        "address": [job.address for job in shown],
+    }
+    columns = {name: column for name, column in cells.items() if any(column)}
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*(Text(safe(cell)) for cell in row))
+    return table
+
+
+def _items_of(job: JobOut) -> str:
+    return f" ({job.items:,})" if job.items > 1 else ""
 
 
 def failed_table(status: Status) -> Table:

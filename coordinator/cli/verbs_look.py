@@ -13,12 +13,13 @@ from coordinator.cli.options import NO_COMMON, Common, one_name
 from coordinator.cli.output import Output
 from coordinator.cli.show import counts_line, status_lines
 from coordinator.cli.verb import add_verb
+from coordinator.cli.watch import watch_batch
 from coordinator.commands import status as looking
 from coordinator.commands.reporting import compare as compare_batches
 from coordinator.commands.reporting import report as write_report
 from coordinator.domain.names import JobName
 from coordinator.domain.shown import for_terminal
-from coordinator.errors import BadInput, ExitCode
+from coordinator.errors import BadInput, ExitCode, UsageError
 from coordinator.reports import render
 
 _LOOK = Group("Look", sort_key=3)
@@ -33,21 +34,36 @@ def add_to(app: App) -> None:
 
 
 def status(
-    batch: Annotated[str, Parameter(help="the batch")],
+    batch: Annotated[
+        str | None, Parameter(help="the batch; default the one that is being driven, else all")
+    ] = None,
     item: Annotated[str | None, Parameter(help="one item: all its attempts")] = None,
     /,
     *,
     failed: Annotated[bool, Parameter(help="list the failed items", negative="")] = False,
+    watch: Annotated[
+        bool, Parameter(help="show it anew every 2 s, until the batch is finished", negative="")
+    ] = False,
     common: Common = NO_COMMON,
 ) -> int:
-    """Where a batch stands, read from its ledger; nothing is changed.
+    """Where a batch stands and what it has running, from its ledger; nothing is changed.
 
     Examples:
+    coordinator status
+
+    coordinator status my-batch --watch
+
     coordinator status my-batch --failed
 
     coordinator status my-batch eng-fra
     """
     output, settings, clock = Output(as_json=common.json), common.load(), make_clock()
+    driven = looking.driven_batches(settings) if batch is None else []
+    batch = driven[0] if len(driven) == 1 else batch
+    if watch:
+        return watch_batch(output, lambda: looking.status(settings, _named(batch), clock), failed)
+    if batch is None:
+        return ls(common=common)
     if item is not None:
         attempts = looking.item_history(settings, batch, item, clock)
         output.result({"item": item, "attempts": attempts}, _attempts_table(attempts))
@@ -55,6 +71,16 @@ def status(
     found = looking.status(settings, batch, clock)
     output.result({"status": found.to_json()}, *status_lines(found, failed=failed))
     return ExitCode.OK
+
+
+def _named(batch: str | None) -> str:
+    if batch is None:
+        raise UsageError(
+            "there is not one batch to watch",
+            why="none is being driven on this machine, or several are",
+            hint="name it: coordinator status BATCH --watch; coordinator ls lists them",
+        )
+    return batch
 
 
 def ls(*, common: Common = NO_COMMON) -> int:

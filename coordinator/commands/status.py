@@ -1,16 +1,33 @@
 """`status` and `ls`: where batches stand, read from their ledgers; nothing is changed."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from coordinator.bootstrap import batch_folder
+from coordinator.bootstrap import batch_folder, make_cluster
 from coordinator.clock import Clock
+from coordinator.cluster import JobId
 from coordinator.commands.record import BatchRecord, record_of
 from coordinator.commands.results import Results, results_of
+from coordinator.domain.names import JobName
 from coordinator.domain.states import ItemState
 from coordinator.errors import BadInput, BatchMissing, CoordinatorError
-from coordinator.ledger import FILE, ItemRow, Ledger, holder
+from coordinator.ledger import FILE, Control, ControlDesk, Dispatch, ItemRow, Ledger, holder
 from coordinator.settings import Settings, nearest
+
+
+@dataclass(frozen=True)
+class JobOut:
+    """A dispatch that has not ended."""
+
+    unit: str  # the item or the pack
+    step: str
+    items: int
+    state: str
+    job_id: str  # "" while the cluster may not have heard of it
+    node: str  # "" until it runs
+    address: str  # of a page about it; "" where the cluster has none
+    since: float  # seconds since the epoch
 
 
 @dataclass(frozen=True)
@@ -20,8 +37,17 @@ class Status:
     record: BatchRecord
     results: Results
     driven_by: str | None
-    paused: bool
+    paused: bool  # by its thresholds
+    asked: Control  # what people ask of it
+    jobs: tuple[JobOut, ...]
     failed: tuple[ItemRow, ...]
+
+    @property
+    def held(self) -> str:
+        """Why nothing new is started, or ""."""
+        if self.asked.paused:
+            return f"paused {self.asked.paused}: coordinator resume {self.record.batch} goes on"
+        return "paused" if self.paused and self.driven_by else ""
 
     def to_json(self) -> dict[str, Any]:
         failed = [{"item": i.id, "kind": i.kind, "reason": i.reason} for i in self.failed]
@@ -29,6 +55,8 @@ class Status:
             **self.results.to_json(),
             "driven_by": self.driven_by,
             "paused": self.paused,
+            "asked": self.asked.model_dump(mode="json"),
+            "jobs": [asdict(job) for job in self.jobs],
             "failed_items": failed,
         }
 
@@ -63,10 +91,53 @@ def status(settings: Settings, batch: str, clock: Clock) -> Status:
             results=results_of(ledger, record),
             driven_by=holder(batch_folder(settings, batch)),
             paused=ledger.was_paused(),
+            asked=ControlDesk(ledger).read(),
+            jobs=jobs_out(settings, record, ledger),
             failed=tuple(ledger.items(ItemState.FAILED, ItemState.STOPPED)),
         )
     finally:
         ledger.close()
+
+
+def driven_batches(settings: Settings) -> list[str]:
+    """The batches that somebody on this machine drives now."""
+    return [name for name in batch_names(settings) if holder(batch_folder(settings, name))]
+
+
+def jobs_out(settings: Settings, record: BatchRecord, ledger: Ledger) -> tuple[JobOut, ...]:
+    """What is with the cluster, oldest first, as the ledger has it."""
+    out = ledger.out()
+    addresses = _addresses(settings, record, [d.job_id for d in out if d.job_id])
+    return tuple(_job_out(dispatch, record, addresses) for dispatch in out)
+
+
+def _job_out(dispatch: Dispatch, record: BatchRecord, addresses: Mapping[str, str]) -> JobOut:
+    step, name = record.steps[dispatch.step], JobName.parse(dispatch.name)
+    job_id = dispatch.job_id or ""
+    return JobOut(
+        unit=name.unit.removeprefix(f"{step}.") if name else dispatch.name,
+        step=step,
+        items=dispatch.size,
+        state=str(dispatch.state),
+        job_id=job_id,
+        node=dispatch.node,
+        address=addresses.get(job_id, ""),
+        since=dispatch.submitted_at or dispatch.claimed_at,
+    )
+
+
+def _addresses(settings: Settings, record: BatchRecord, jobs: Collection[str]) -> Mapping[str, str]:
+    """Pages about jobs, where the cluster has such and can be named from here."""
+    if not jobs or record.cluster == "local":
+        return {}
+    try:
+        cluster = make_cluster(settings, record.cluster, record.batch, record.slots)
+    except CoordinatorError:
+        return {}  # the ledger alone says where the batch stands
+    try:
+        return {job: cluster.address_of(JobId(job)) for job in jobs}
+    finally:
+        cluster.close()
 
 
 def item_history(settings: Settings, batch: str, item: str, clock: Clock) -> list[dict[str, Any]]:

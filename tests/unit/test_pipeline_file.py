@@ -257,3 +257,32 @@ def test_nothing_in_a_file_is_run(tmp_path: Path, capfd: pytest.CaptureFixture[s
     for attack in attacks:
         refusal(tmp_path, attack)
     assert not witness.exists() and not capfd.readouterr().out
+
+
+# Nomad
+
+
+def test_a_step_says_where_it_runs_and_the_pipeline_says_the_rest(tmp_path: Path) -> None:
+    whole = "nomad: {region: west, namespace: eval, vars: my.vars}\noutput_root: out\nsteps:"
+    part = "nomad: {namespace: gpu, datacenters: [a, b], job_file: jobs/own.hcl}\n    job: inf"
+    pipeline = read(tmp_path, changed("steps:", whole).replace("job: inf", part))
+    first, second = map(pipeline.nomad_of, pipeline.steps)
+    assert (first.region, first.namespace, first.datacenters) == ("west", "gpu", ("a", "b"))
+    assert first.job_file == tmp_path / "jobs/own.hcl"
+    assert (second.namespace, second.job_file) == ("eval", None)
+    assert first.vars == second.vars == tmp_path / "my.vars"
+    assert pipeline.output_root == str(tmp_path / "out")
+    assert Pipeline.model_validate(pipeline.model_dump(mode="json")) == pipeline
+
+
+def test_variables_may_stand_in_the_file_under_plain_names(tmp_path: Path) -> None:
+    good = "nomad: {vars: {image: 'x:1', priority: 70, environment: {A: b}}}\nsteps:"
+    values = read(tmp_path, changed("steps:", good)).nomad.vars
+    assert values == {"image": "x:1", "priority": 70, "environment": {"A": "b"}}
+    error = refusal(tmp_path, changed("steps:", 'nomad: {vars: {"a = 1\\nb": x}}\nsteps:'))
+    assert "p.yml:4" in said(error)
+
+
+def test_a_bucket_stays_as_it_is_written(tmp_path: Path) -> None:
+    pipeline = read(tmp_path, changed("steps:", "output_root: s3://bucket/x\nsteps:"))
+    assert pipeline.output_root == "s3://bucket/x"

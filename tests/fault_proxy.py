@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 
-from tests.servers import Answer, serving
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from tests.servers import Answer, S3Server, serving
 
 
 @dataclass
@@ -33,8 +37,28 @@ def refusal(code: str, status: int = 400) -> Answer:
     return status, {"content-type": "application/xml"}, body
 
 
+def signed_by(server: S3Server) -> Callable[[Passing, bytes], dict[str, str]]:
+    """Signs a request anew with the server's own keys, whoever had signed it.
+
+    The server knows no keys with a session token; so a test can give out such keys itself.
+    """
+
+    def sign(request: Passing, body: bytes) -> dict[str, str]:
+        drop = ("authorization", "x-amz-security-token", "x-amz-date", "x-amz-content-sha256")
+        kept = {k: v for k, v in request.headers.items() if k.lower() not in (*drop, "host")}
+        asked = AWSRequest(request.method, server.endpoint + request.path, kept, body)
+        keys = Credentials(server.access_key, server.secret_key)
+        S3SigV4Auth(keys, "s3", "us-east-1").add_auth(asked)
+        return dict(asked.headers.items())
+
+    return sign
+
+
 @contextlib.contextmanager
-def fault_proxy(upstream: str) -> Iterator[FaultProxy]:
+def fault_proxy(
+    upstream: str,
+    sign: Callable[[Passing, bytes], dict[str, str]] = lambda request, _body: request.headers,
+) -> Iterator[FaultProxy]:
     """A proxy before `upstream` (`http://host:port`). Signatures hold: it keeps the host header."""
     proxy = FaultProxy()
 
@@ -59,11 +83,12 @@ def fault_proxy(upstream: str) -> Iterator[FaultProxy]:
         def passed_on(self, request: Passing, body: bytes) -> Answer:
             connection = http.client.HTTPConnection(upstream.removeprefix("http://"), timeout=60)
             try:
-                connection.request(request.method, request.path, body, request.headers)
+                headers = sign(request, body)
+                connection.request(request.method, request.path, body, headers)
                 answer = connection.getresponse()
                 drop = {"transfer-encoding", "connection", "keep-alive"}
-                headers = {k.lower(): v for k, v in answer.getheaders() if k.lower() not in drop}
-                return answer.status, headers, answer.read()
+                kept = {k.lower(): v for k, v in answer.getheaders() if k.lower() not in drop}
+                return answer.status, kept, answer.read()
             finally:
                 connection.close()
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.clock import Clock
+from coordinator.domain.handoff import FileRecord
 from coordinator.domain.items import WorkItem
 from coordinator.domain.states import ENDED, MOVES, OUT, AttemptState, ItemState
 from coordinator.errors import BatchExists, BatchMissing, LedgerError, StaleMove
@@ -132,6 +133,10 @@ class Ledger:
         """The dispatches that have not ended, oldest first."""
         return [Dispatch.of(row) for row in self._rows("dispatches_out")]
 
+    def dispatch(self, number: int) -> Dispatch:
+        """A dispatch of this ledger, whatever became of it."""
+        return Dispatch.of(self._rows("dispatch", id=number)[0])
+
     def attempts_of(self, dispatch: Dispatch) -> list[Attempt]:
         return [Attempt.of(row) for row in self._rows("attempts_of_dispatch", dispatch=dispatch.id)]
 
@@ -154,6 +159,14 @@ class Ledger:
         return {
             row["step"]: (row["number"], {f.name: f.sha256 for f in files_of(row["files"])})
             for row in self._rows("winners", item=attempt.seq)
+        }
+
+    def published(self) -> dict[tuple[str, str], FileRecord]:
+        """(item, file name) -> the file as the last step that left one of that name did."""
+        return {
+            (row["item"], file.name): file
+            for row in self._rows("published")
+            for file in files_of(row["files"])
         }
 
     def failures(self, attempt: Attempt) -> dict[str, int]:

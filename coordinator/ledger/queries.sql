@@ -164,3 +164,7 @@ SELECT 1 FROM pragma_table_info('dispatches') WHERE name = 'node'
 
 -- name: add_node
 ALTER TABLE dispatches ADD COLUMN node TEXT NOT NULL DEFAULT ''
+
+-- name: published
+SELECT i.id AS item, a.files FROM attempts a JOIN items i ON i.seq = a.item
+WHERE a.state IN ('succeeded', 'no_data') ORDER BY a.step, a.id

@@ -3,6 +3,7 @@
 from coordinator.reports.compare import ComparisonRow, compare_scores
 from coordinator.reports.explain import Message
 from coordinator.reports.groups import ErrorGroup
+from coordinator.reports.item_log import ItemLog
 from coordinator.reports.render import render
 from coordinator.reports.report import local_reports, read_scores
 from coordinator.reports.resubmit import items_to_resubmit
@@ -13,6 +14,7 @@ __all__ = [
     "ComparisonRow",
     "Counts",
     "ErrorGroup",
+    "ItemLog",
     "Message",
     "Note",
     "Summary",

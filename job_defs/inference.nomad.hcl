@@ -133,7 +133,7 @@ variable "kill_timeout" {
 variable "lost_after" {
   type        = string
   default     = "5m"
-  description = "how long a node may be away before its jobs count as lost"
+  description = "how long a node may be away before its jobs start on another"
 }
 
 variable "disk_mb" {
@@ -190,7 +190,7 @@ job "inference" {
       unlimited = false
     }
 
-    # A node that comes back in time goes on; nothing is started a second time meanwhile.
+    # Nothing is started a second time before that; then Nomad starts it on another node.
     disconnect {
       lost_after = var.lost_after
       replace    = false

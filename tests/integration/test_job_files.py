@@ -20,6 +20,7 @@ from coordinator.domain.handoff import Handoff, HandoffItem, parse_outcome
 from coordinator.domain.paths import BatchKeys
 from coordinator.errors import BadInput, BatchExists
 from coordinator.storage import Storage, open_storage
+from tests.doc_blocks import blocks
 from tests.servers import wait_for
 from tests.support import REPOSITORY
 
@@ -242,6 +243,17 @@ def test_a_users_own_file_is_taken(api: NomadApi, parent: Parent) -> None:
     assert register(api, [replace(parent, job_file=SourceText("mine.hcl", own))]) == ["b--s"]
 
 
+def test_the_guides_example_is_taken(api: NomadApi, parent: Parent) -> None:
+    guide = REPOSITORY / "docs/job-sizing-guide.md"
+    (example,) = [block for block in blocks(guide) if block.file]
+    mine = replace(
+        parent,
+        job_file=SourceText(example.file, example.text),
+        variables=SourceText("", ""),
+    )
+    assert register(api, [mine]) == ["b--s"]
+
+
 # running
 
 
@@ -291,6 +303,27 @@ def test_a_missing_variable_holds_nothing_up(api: NomadApi, parent: Parent, tmp_
     put(tmp_path, "true", ["one"])
     ended = wait_until_ended(api, dispatch(api, wanted))
     assert ended["ClientStatus"] == "complete", ended["TaskStates"]
+
+
+def test_a_lost_nodes_job_goes_on_elsewhere_but_not_at_once(
+    nomad_cluster_of_three: Cluster, parent: Parent, tmp_path: Path
+) -> None:
+    cluster = nomad_cluster_of_three
+    api = NomadApi(NomadAddress(cluster.address, "default"))
+    wanted = with_variables(parent, driver="raw_exec", lost_after="5s")
+    register(api, [replace(wanted, namespace="default")])
+    put(tmp_path, "sleep 600", ["one"])
+    child = dispatch(api, wanted)
+    first = eventually(lambda: with_status(api, child, "running"))
+    victim = next(each for each in cluster.clients if each.name == first["NodeName"])
+    victim.lose()
+    away = eventually(lambda: with_status(api, child, "unknown"))
+    assert away["ID"] == first["ID"] and len(api.get("job", child, "allocations")) == 1
+    second = eventually(lambda: with_status(api, child, "running"))
+    assert second["NodeName"] != first["NodeName"]
+    assert with_status(api, child, "lost")
+    api.delete("job", child, purge="true")
+    victim.start()
 
 
 @pytest.mark.parametrize("meta", [{}, {"handoff": KEY, "more": "x"}])
@@ -354,6 +387,12 @@ def ended_allocation(api: NomadApi, child: str) -> dict[str, Any] | None:
         if allocation["ClientStatus"] in ("complete", "failed"):
             return dict(allocation)
     return None
+
+
+def with_status(api: NomadApi, child: str, status: str) -> dict[str, Any] | None:
+    """The child's allocation that is in this state, if there is one."""
+    found = [a for a in api.get("job", child, "allocations") if a["ClientStatus"] == status]
+    return dict(found[0]) if found else None
 
 
 def eventually(ask: Callable[[], dict[str, Any] | None], seconds: float = 60) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def _of_group(group: _Json) -> Iterator[_Fault]:
     gone = group.get("Disconnect")
     if not gone or gone.get("Replace") is not False or not gone.get("LostAfter"):
         fix = 'disconnect { lost_after = "5m", replace = false }'
-        yield "group.disconnect", "a job of a lost node would be started a second time", fix
+        yield "group.disconnect", "a node away for a moment would have its jobs run twice", fix
 
 
 def _of_restart(what: str, policy: _Json) -> Iterator[_Fault]:

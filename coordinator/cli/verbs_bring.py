@@ -5,12 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Group, Parameter, validators
+from cyclopts import App, Parameter, validators
 from rich.text import Text
 
 from coordinator.bootstrap import make_clock
 from coordinator.cli.live import Checking
-from coordinator.cli.options import NO_COMMON, Common
+from coordinator.cli.options import LOOK, NO_COMMON, Common
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
 from coordinator.cli.words import plural
@@ -20,12 +20,10 @@ from coordinator.commands.logs import Chosen, LogLine, LogRequest
 from coordinator.domain.shown import for_terminal
 from coordinator.errors import ExitCode, UsageError
 
-_LOOK = Group("Look", sort_key=3)
-
 
 def add_to(app: App) -> None:
-    add_verb(app, logs, _LOOK)
-    add_verb(app, fetch, _LOOK)
+    add_verb(app, logs, LOOK)
+    add_verb(app, fetch, LOOK)
 
 
 def logs(

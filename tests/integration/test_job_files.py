@@ -1,6 +1,8 @@
 """Job files on a real Nomad: they register, refuse what they must, and run the worker."""
 
 import json
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -252,6 +254,34 @@ def test_the_guides_example_is_taken(api: NomadApi, parent: Parent) -> None:
         variables=SourceText("", ""),
     )
     assert register(api, [mine]) == ["b--s"]
+
+
+def test_the_verb_registers_and_says_so(
+    api: NomadApi, tmp_path: Path, nomad_namespace: str
+) -> None:
+    def run(*more: str) -> dict[str, Any]:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "coordinator", "register-jobs", "b.1", "--json"),
+                *("--pipeline", str(REPOSITORY / "inputs/pipelines/translate-and-score.yml")),
+                *("--job_vars", str(REPOSITORY / "job_defs/local.vars"), *more),
+                *("--output_root", str(tmp_path / "out"), "--state_dir", str(tmp_path / "state")),
+            ],
+            env={**environment, "NOMAD_ADDR": api.address.address},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return {j["id"]: j["changed"] for j in json.loads(done.stdout)["registered"]["jobs"]}
+
+    environment = {**os.environ, "NOMAD_NAMESPACE": nomad_namespace}
+    ids = {"b~1--translate", "b~1--translate~m1", "b~1--score", "b~1--score~m1"}
+    assert run("--dry-run") == dict.fromkeys(ids, False)
+    assert api.get("jobs") == []
+    assert run() == dict.fromkeys(ids, True)
+    assert {job["ID"] for job in api.get("jobs")} == ids
+    assert run() == dict.fromkeys(ids, False)
 
 
 # running

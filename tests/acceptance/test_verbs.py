@@ -223,3 +223,17 @@ def test_a_slip_of_the_finger_is_told_what_to_try(
     done = place.run(*arguments)
     assert done.returncode == 2
     assert done.stderr.rstrip().endswith(f"try   {hint}")
+
+
+def test_a_pipelines_output_root_wins_over_settings_and_the_flag_over_both(place: Place) -> None:
+    pipeline = place.folder / "p.yml"
+    pipeline.write_text(f"{pipeline.read_text()}output_root: of-pipeline\n")
+    (place.folder / "settings.yml").write_text("output_root: of-settings\n")
+    place.items(one="true")
+
+    def output(*flags: str) -> str:
+        asked = ["submit", "b", "--pipeline=p.yml", "--catalog=items.ndjson", "--dry-run"]
+        return str(place.json(*asked, *flags)["plan"]["output"])
+
+    assert output().endswith("/of-pipeline/b")
+    assert output("--output_root=of-flag").endswith("/of-flag/b")

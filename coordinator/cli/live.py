@@ -54,7 +54,7 @@ class Display(_OnTerminal):
     def __init__(self, output: Output) -> None:
         super().__init__(output)
         self._shown_at = -_PLAIN_SECONDS
-        self._state, self._kinds = (False, "", False), 0
+        self._state, self._kinds = (str(False), "", False), 0
 
     def on_tick(self, snapshot: Snapshot) -> None:
         now = time.monotonic()
@@ -77,7 +77,8 @@ class Display(_OnTerminal):
 
     def _changes(self, snapshot: Snapshot) -> str:
         """What is worth a line at once: a pause, its end, an outage, a new kind of failure."""
-        state = (bool(snapshot.paused), snapshot.trouble, snapshot.draining)
+        pause = snapshot.paused if _is_asked(snapshot) else bool(snapshot.paused)
+        state = (str(pause), snapshot.trouble, snapshot.draining)
         before, self._state = self._state, state
         new, self._kinds = snapshot.failures[self._kinds :], len(snapshot.failures)
         news = [] if state == before else _news(snapshot) or ["going on"]
@@ -156,6 +157,11 @@ def _headline(snapshot: Snapshot) -> str:
     )
 
 
+def _is_asked(snapshot: Snapshot) -> bool:
+    """Whether somebody paused it, who is named then; its numbers change no such pause."""
+    return snapshot.paused.startswith("paused ")
+
+
 def _news(snapshot: Snapshot) -> list[str]:
     """Why nothing new is started, or nothing moves."""
     lines = []
@@ -164,6 +170,7 @@ def _news(snapshot: Snapshot) -> list[str]:
         lines.append(f"stopping: {why}waiting for what runs")
     if snapshot.trouble:
         lines.append(f"waiting: {for_terminal(snapshot.trouble)}; nothing is lost, it tries again")
-    if snapshot.paused:
-        lines.append(f"paused: {for_terminal(snapshot.paused)}")
+    if snapshot.paused and not snapshot.halted:
+        text = snapshot.paused if _is_asked(snapshot) else f"paused: {snapshot.paused}"
+        lines.append(for_terminal(text))
     return lines

@@ -50,7 +50,8 @@ class BatchControl:
 
     def _held(self) -> str:
         paused = self._asked.paused
-        return f"{paused}; coordinator resume {self._batch.name} goes on" if paused else ""
+        name = self._batch.name
+        return f"paused {paused}: coordinator resume {name} goes on" if paused else ""
 
     def _drain(self) -> str:
         return f"stopped {self._asked.stop}" if self._asked.stop else ""

@@ -89,7 +89,7 @@ class FakeCluster:
 
     # what the protocol asks for
 
-    def prepare(self) -> None:
+    def prepare(self, *, is_known: bool = False) -> None:
         """Nothing is needed."""
 
     def dismantle(self) -> None:

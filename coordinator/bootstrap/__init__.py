@@ -1,17 +1,23 @@
 """The one place of assembly: concrete clusters, stores, clocks and logs are named here."""
 
+import functools
 import logging
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
-from coordinator.bootstrap.environment import worker_environment
+from coordinator.bootstrap.environment import public_environment, worker_environment
+from coordinator.bootstrap.nomad import NomadPlace, Parent, nomad_api, nomad_parents
 from coordinator.clock import Clock, SystemClock
 from coordinator.cluster import Cluster, JobSpec
 from coordinator.cluster.local import LocalCluster
+from coordinator.cluster.nomad.cluster import NomadCluster
 from coordinator.domain.names import batch_name_problem
 from coordinator.errors import UsageError
+from coordinator.pipelines import Pipeline
 from coordinator.settings import Settings
 
 
@@ -32,26 +38,67 @@ def batch_folder(settings: Settings, batch: str) -> Path:
     return settings.state_dir / batch
 
 
-def check_cluster(kind: str) -> None:
-    """Raise UsageError unless jobs can be sent to this kind of cluster."""
-    if kind != "local":
-        raise UsageError(
-            f"cluster {kind!r} is not built in yet", hint="--cluster local runs on this machine"
-        )
+@dataclass(frozen=True)
+class Venue:
+    """Where a batch's jobs run, and what its cluster must know of it."""
+
+    cluster: str  # local | nomad
+    batch: str
+    uid: str  # tells two batches of one name apart
+    pipeline: Pipeline
+    output_root: str
+    slots: int  # lanes; 0 = not known
+    nomad: NomadPlace
+    job_vars: str = ""  # a file, "" = none
+    use_local_creds: bool = False
 
 
-def make_cluster(settings: Settings, kind: str, batch: str, slots: int) -> Cluster:
-    """The cluster that runs the jobs of `batch`.
+def make_cluster(
+    settings: Settings,
+    venue: Venue,
+    wake: Callable[[], None] = lambda: None,
+    *,
+    listen: bool = False,
+) -> Cluster:
+    """The cluster that runs the jobs of a batch.
+
+    Args:
+        settings: where local jobs are kept, and which token Nomad is shown.
+        venue: what the batch was asked to be.
+        wake: called when something may have changed, if `listen`.
+        listen: whether the batch is going to be driven.
 
     Raises:
-        UsageError: no such cluster.
+        UsageError: a job file or a file of variables cannot be read.
     """
-    check_cluster(kind)
+    if venue.cluster == "nomad":
+        return NomadCluster(
+            nomad_api(settings, venue.nomad),
+            parents_of(venue),
+            lanes=venue.slots or None,
+            max_blocked=settings.max_blocked,
+            wake=wake,
+            listen=listen,
+        )
     return LocalCluster(
-        batch_folder(settings, batch) / "cluster",
-        slots=slots,
+        batch_folder(settings, venue.batch) / "cluster",
+        slots=venue.slots,
         command=worker_command,
-        environment=worker_environment(settings),
+        environment=functools.partial(worker_environment, settings),
+    )
+
+
+def parents_of(venue: Venue) -> list[Parent]:
+    """The parameterized jobs of a batch on Nomad. Raises BadInput for files that cannot be read."""
+    return nomad_parents(
+        venue.pipeline,
+        venue.batch,
+        venue.uid,
+        venue.output_root,
+        place=venue.nomad,
+        environment=public_environment(),
+        job_vars=Path(venue.job_vars) if venue.job_vars else None,
+        credentials=venue.use_local_creds,
     )
 
 

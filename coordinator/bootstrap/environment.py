@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 
 from coordinator.settings import Settings
+from coordinator.storage.aws_keys import KEY_VARIABLES, have_been_handed_in
 
 _OF_EVERY_WORKER = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 _PLACES = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
@@ -12,6 +13,8 @@ _PLACES = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT
 def worker_environment(settings: Settings) -> Mapping[str, str]:
     """The environment of this process and the secrets, less what only the coordinator needs."""
     secrets = {key: value.get_secret_value() for key, value in settings.secrets.items()}
+    if have_been_handed_in():
+        secrets = {key: value for key, value in secrets.items() if key not in KEY_VARIABLES}
     inherited = {
         k: v for k, v in os.environ.items() if not k.startswith(("COORDINATOR_", "NOMAD_"))
     }

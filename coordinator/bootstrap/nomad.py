@@ -3,10 +3,12 @@
 import os
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
 
 from coordinator.cluster import Resources
 from coordinator.cluster.nomad.api import NomadAddress, NomadApi
@@ -19,11 +21,26 @@ from coordinator.cluster.nomad.job_files import (
     source_of_mapping,
 )
 from coordinator.cluster.nomad.parents import Checked, Parent, check, refuse_foreign, register
+from coordinator.cluster.nomad.placement import asked_room, lanes_in, rooms_of
+from coordinator.errors import CredentialsError
 from coordinator.pipelines import NomadPart, Pipeline, Step
+from coordinator.settings import Settings
 
 __all__ = ["Checked", "Parent", "check", "refuse_foreign", "register"]
 
+DEFAULT_ADDRESS = "http://127.0.0.1:4646"
+
 _PLACES = ("region", "namespace", "node_pool", "datacenters")
+
+
+class NomadPlace(BaseModel):
+    """Which Nomad, and where in it; the token is no part of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str = DEFAULT_ADDRESS
+    namespace: str = "default"
+    region: str = ""
 
 
 def nomad_parents(
@@ -32,7 +49,7 @@ def nomad_parents(
     uid: str,
     output_root: str,
     *,
-    address: NomadAddress,
+    place: NomadPlace,
     environment: Mapping[str, str],
     job_vars: Path | None = None,
     credentials: bool = False,
@@ -50,8 +67,8 @@ def nomad_parents(
         resources=Resources(),
         output_root=output_root,
         job_file=NOTHING,
-        namespace=address.namespace,
-        region=address.region,
+        namespace=place.namespace,
+        region=place.region,
         credentials=credentials,
         environment=environment,
         python=sys.executable,
@@ -88,23 +105,54 @@ def _sizes(parent: Parent, step: Step) -> Iterator[Parent]:
 def batch_uid(folder: Path) -> str:
     """What tells the batch in `folder` from others of its name; made when first asked for."""
     path = folder / "uid"
-    folder.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError), path.open("x") as file:
-        file.write(uuid.uuid4().hex)
-    return path.read_text()
+    if not (known := known_uid(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+        known = uuid.uuid4().hex
+        aside = path.with_suffix(f".{known}")
+        aside.write_text(known)
+        with suppress(FileExistsError):
+            os.link(aside, path)
+        aside.unlink()
+    return known_uid(folder)
 
 
-def nomad_address() -> NomadAddress:
-    """Where Nomad is, from its own environment variables."""
+def known_uid(folder: Path) -> str:
+    """The uid that was made for the batch in `folder`, or "" if none was."""
+    with suppress(FileNotFoundError):
+        return (folder / "uid").read_text()
+    return ""
+
+
+def nomad_place(settings: Settings) -> NomadPlace:
+    """From the settings, else from Nomad's own environment variables."""
     given = os.environ
-    return NomadAddress(
-        address=given.get("NOMAD_ADDR") or "http://127.0.0.1:4646",
-        namespace=given.get("NOMAD_NAMESPACE") or "default",
-        region=given.get("NOMAD_REGION", ""),
-        token=given.get("NOMAD_TOKEN", ""),
-        ca_file=given.get("NOMAD_CACERT", ""),
+    return NomadPlace(
+        address=settings.nomad_addr or given.get("NOMAD_ADDR") or DEFAULT_ADDRESS,
+        namespace=settings.nomad_namespace or given.get("NOMAD_NAMESPACE") or "default",
+        region=settings.nomad_region or given.get("NOMAD_REGION") or "",
     )
 
 
-def nomad_api() -> NomadApi:
-    return NomadApi(nomad_address())
+def nomad_api(settings: Settings, place: NomadPlace) -> NomadApi:
+    """The API there. Token and certificates come from Nomad's own variables or secrets.env."""
+    secret = settings.secrets.get("NOMAD_TOKEN")
+    cert, key = (os.environ.get(f"NOMAD_CLIENT_{name}", "") for name in ("CERT", "KEY"))
+    return NomadApi(
+        NomadAddress(
+            address=place.address,
+            namespace=place.namespace,
+            region=place.region,
+            token=os.environ.get("NOMAD_TOKEN") or (secret.get_secret_value() if secret else ""),
+            ca_file=os.environ.get("NOMAD_CACERT", ""),
+            client_cert=(cert, key) if cert and key else None,
+        )
+    )
+
+
+def lanes_on(api: NomadApi, parents: Sequence[Parent]) -> int:
+    """How many jobs of the largest step the nodes could run at a time; 0 = not known."""
+    try:
+        rooms = rooms_of(api.get("nodes", resources="true"))
+    except CredentialsError:  # reading nodes is a right of its own
+        return 0
+    return min(lanes_in(rooms, asked_room(parent.resources)) for parent in parents)

@@ -7,6 +7,8 @@ from cyclopts import App, CycloptsError, Parameter
 
 from coordinator import __version__
 from coordinator.cli import (
+    verbs_bring,
+    verbs_check,
     verbs_control,
     verbs_items,
     verbs_look,
@@ -25,7 +27,16 @@ app = App(
     result_action="return_value",
     default_parameter=Parameter(name_transform=str.lower, show_default=False),
 )
-for module in (verbs_items, verbs_run, verbs_control, verbs_look, verbs_mend, verbs_nomad):
+for module in (
+    verbs_items,
+    verbs_check,
+    verbs_run,
+    verbs_control,
+    verbs_look,
+    verbs_bring,
+    verbs_mend,
+    verbs_nomad,
+):
     module.add_to(app)
 
 

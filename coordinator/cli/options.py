@@ -11,6 +11,7 @@ from coordinator.settings import Settings, load_settings
 
 _COMMON = Group("Common options", sort_key=9)
 _TUNING = Group("How it runs", sort_key=2)
+LOOK = Group("Look", sort_key=3)  # of verbs
 
 
 @Parameter(name="*", group=_COMMON)
@@ -57,7 +58,17 @@ class Tuning:
         ),
     ] = None
     slots: Annotated[
-        int | None, Parameter(help="jobs at a time on the local executor; default the cores")
+        int | None,
+        Parameter(
+            help="jobs at a time; default the cores of this machine, or what Nomad's nodes hold"
+        ),
+    ] = None
+    keep_jobs: Annotated[
+        bool | None,
+        Parameter(
+            name=("--keep_jobs", "--keep-jobs"),
+            help="the cluster remembers jobs that are home; default on here, off on Nomad",
+        ),
     ] = None
 
     def given(self) -> dict[str, object]:

@@ -4,12 +4,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Group, Parameter
+from cyclopts import App, Parameter
 from rich.table import Table
 from rich.text import Text
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.options import NO_COMMON, Common, one_name
+from coordinator.cli.options import LOOK, NO_COMMON, Common, one_name
 from coordinator.cli.output import Output
 from coordinator.cli.show import counts_line, status_lines
 from coordinator.cli.verb import add_verb
@@ -22,15 +22,13 @@ from coordinator.domain.shown import for_terminal
 from coordinator.errors import BadInput, ExitCode, UsageError
 from coordinator.reports import render
 
-_LOOK = Group("Look", sort_key=3)
-
 
 def add_to(app: App) -> None:
-    add_verb(app, status, _LOOK)
-    add_verb(app, ls, _LOOK)
-    add_verb(app, report, _LOOK)
-    add_verb(app, compare, _LOOK)
-    add_verb(app, job_name, _LOOK)
+    add_verb(app, status, LOOK)
+    add_verb(app, ls, LOOK)
+    add_verb(app, report, LOOK)
+    add_verb(app, compare, LOOK)
+    add_verb(app, job_name, LOOK)
 
 
 def status(

@@ -73,11 +73,15 @@ def submit(
         str | None, Parameter(group=_WHAT, help="folder for the outputs; default outputs")
     ] = None,
     cluster: Annotated[ClusterName | None, Parameter(help="default local")] = None,
+    nomad_addr: Annotated[str | None, Parameter(help="Nomad's address; default NOMAD_ADDR")] = None,
+    job_vars: Annotated[
+        Path | None, Parameter(help="variables of Nomad's job files, `name = value` lines")
+    ] = None,
     use_local_creds: Annotated[
         bool,
         Parameter(
             name="--use-local-creds",
-            help="hand the caller's AWS credentials to the jobs",
+            help="give the caller's AWS credentials to the jobs, and keep them fresh",
             negative="",
         ),
     ] = False,
@@ -106,8 +110,6 @@ def submit(
     coordinator submit --batch_name my-batch --resume
     """
     output = Output(as_json=common.json)
-    if use_local_creds and (cluster or "local") != "local":
-        raise UsageError("--use-local-creds is for clusters that are not built in yet")
     asked = {
         "pipeline": pipeline,
         "model": model,
@@ -115,6 +117,9 @@ def submit(
         "stac_api_url": stac_api_url,
         "output_root": output_root,
         "cluster": cluster,
+        "nomad_addr": nomad_addr,
+        "job_vars": job_vars,
+        "use_local_creds": use_local_creds or None,
         **tuning.given(),
     }
     given = {name for name, value in asked.items() if value is not None}

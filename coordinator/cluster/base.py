@@ -72,8 +72,16 @@ class Cluster(Protocol):
         """How many dispatches can run at a time; None = not known."""
         ...
 
-    def prepare(self) -> None:
-        """Set up what the batch's jobs need. Repeatable. Raises ClusterError, UsageError."""
+    def prepare(self, *, is_known: bool = False) -> None:
+        """Set up what the batch's jobs need. Repeatable.
+
+        Args:
+            is_known: jobs of the batch are out, so the cluster must know it already.
+
+        Raises:
+            UsageError: it does not, or what the batch needs cannot be set up.
+            ClusterUnavailable, CredentialsError: nothing may be concluded.
+        """
         ...
 
     def dismantle(self) -> None:

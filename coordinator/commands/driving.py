@@ -8,11 +8,13 @@ from typing import Any
 
 from coordinator.bootstrap import batch_folder, make_cluster, set_up_log
 from coordinator.clock import Clock
+from coordinator.cluster import Cluster
+from coordinator.commands.credentials import KeyKeeper
 from coordinator.commands.record import BatchRecord, record_of
 from coordinator.commands.results import Results, results_of
 from coordinator.domain.paths import BatchKeys
 from coordinator.engine import Driver, Recovery, Snapshot, Wish
-from coordinator.errors import ExitCode
+from coordinator.errors import ClusterError, CredentialsError, ExitCode
 from coordinator.ledger import ControlDesk, Ledger, driver_lock
 from coordinator.settings import Settings
 from coordinator.storage import Storage, open_storage
@@ -81,21 +83,41 @@ def drive(
 def _drive(settings: Settings, ledger: Ledger, clock: Clock, watch: Watch) -> Driven:
     record = record_of(ledger)
     set_up_log(record.logs.coordinator_log)
-    cluster = make_cluster(settings, record.cluster, record.batch, record.slots)
+    cluster = make_cluster(settings, record.venue, clock.wake, listen=True)
+    keys = _keeper(settings, record, clock, watch.on_signal)
     try:
         storage = open_storage(record.output_root)
+        keys.start(lambda: storage.size(BatchKeys(record.batch).record))
+        cluster.prepare(is_known=bool(ledger.out()))
         _leave_word(record, ledger, storage)
-        driver = Driver(record.to_batch(), ledger, cluster, storage, clock)
+        driver = Driver(record.to_batch(), ledger, cluster, storage, clock, keys=keys)
         with _signals(driver, watch.on_signal) as signals:
             recovery = driver.recover()
             watch.on_recovery(recovery)
             driver.run(watch.on_tick)
+        results = results_of(ledger, record)
+        if results.is_finished and not record.keep_jobs:
+            _dismantle(cluster)
     finally:
         cluster.close()
-    results = results_of(ledger, record)
+    if results.is_finished:
+        keys.finish()
     ended_by = signals.first if not results.is_finished else 0
     halted = driver.halted if not results.is_finished else ""
     return Driven(record, results, recovery, ended_by, halted)
+
+
+def _keeper(
+    settings: Settings, record: BatchRecord, clock: Clock, say: Callable[[str], None]
+) -> KeyKeeper:
+    folder, is_remote = batch_folder(settings, record.batch), record.output_root.startswith("s3:")
+    return KeyKeeper(record.batch, folder, clock, say, None, needed=is_remote)
+
+
+def _dismantle(cluster: Cluster) -> None:
+    """Leave nothing of a finished batch on the cluster; `purge` does it again where this fails."""
+    with suppress(ClusterError, CredentialsError):
+        cluster.dismantle()
 
 
 def _leave_word(record: BatchRecord, ledger: Ledger, storage: Storage) -> None:

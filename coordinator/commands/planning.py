@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from coordinator.bootstrap import batch_folder, check_cluster
+from coordinator.bootstrap import batch_folder
 from coordinator.catalog import Needs, Selection, open_source, select_items
 from coordinator.clock import Clock
+from coordinator.commands.placing import UNKNOWN_LANES, Place, place_of
 from coordinator.commands.record import BatchRecord, Skipped, digest_of
 from coordinator.domain.model_folder import check_model
 from coordinator.domain.names import batch_name_problem
@@ -20,6 +21,7 @@ from coordinator.engine import Thresholds, pack_size, thresholds_for
 from coordinator.errors import (
     BadInput,
     BatchExists,
+    CredentialsError,
     ModelError,
     Problem,
     StorageError,
@@ -29,6 +31,7 @@ from coordinator.ledger import FILE
 from coordinator.pipelines import Pipeline, Step, read_pipeline
 from coordinator.settings import Settings
 from coordinator.storage import Storage, open_storage
+from coordinator.storage.aws_keys import caller_keys
 
 T = TypeVar("T")
 OnProgress = Callable[[str, int, int | None], None]
@@ -134,14 +137,17 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
     """
     settings, checks = request.settings, Checks()
     pipeline = checks.run(lambda: _pipeline(settings))
-    checks.run(lambda: check_cluster(settings.cluster))
-    thresholds = checks.run(lambda: _thresholds(settings, pipeline))
     model = checks.run(lambda: _model(settings, pipeline))
     storage = checks.run(lambda: _writable(_output_root(request, pipeline)))
+    checks.run(lambda: _keys_to_hand_on(settings))
     name = checks.run(lambda: _new_name(request, pipeline, storage, clock.now()))
+    root = storage.uri if storage else None
+    place = checks.run(lambda: place_of(settings, pipeline, root, name))
+    thresholds = checks.run(lambda: _thresholds(settings, pipeline, place))
     selection = checks.run(lambda: _select(request, pipeline, on_progress))
-    if not (pipeline and thresholds and model and storage and name and selection) or checks.errors:
+    if checks.errors:
         raise checks.error()
+    assert pipeline and thresholds and model and storage and name and place and selection
     record = BatchRecord(
         batch=name,
         pipeline=pipeline,
@@ -151,18 +157,24 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
         output_root=storage.uri,
         log_dir=str(settings.log_dir.absolute()),
         cluster=settings.cluster,
-        slots=settings.slots,
+        slots=place.lanes,
+        keep_jobs=settings.keep_jobs if settings.keep_jobs is not None else place.keeps_jobs,
+        uid=place.uid,
+        nomad=place.nomad,
+        job_vars=str(settings.job_vars.absolute()) if settings.job_vars else "",
         stop_threshold=thresholds.stop_at,
         resume_threshold=thresholds.resume_at,
         wait_seconds=settings.wait_seconds,
         max_same_failure=settings.max_same_failure,
+        use_local_creds=settings.use_local_creds,
         items=len(selection.items),
         items_sha256=digest_of(item.id for item in selection.items),
         skipped=tuple(Skipped(id=bad.id, reason=str(bad.problem)) for bad in selection.bad),
         created_at=clock.now(),
     )
     steps = tuple(_step_plan(step, record, first=not i) for i, step in enumerate(pipeline.steps))
-    return Plan(record, selection, steps, model.kind, tuple(_warnings(record)))
+    warnings = (*place.warnings, *_warnings(record))
+    return Plan(record, selection, steps, model.kind, warnings)
 
 
 def _new_name(
@@ -214,11 +226,11 @@ def _pipeline(settings: Settings) -> Pipeline:
     return read_pipeline(settings.pipeline)
 
 
-def _thresholds(settings: Settings, pipeline: Pipeline | None) -> Thresholds:
+def _thresholds(settings: Settings, pipeline: Pipeline | None, place: Place | None) -> Thresholds:
     return thresholds_for(
         settings.stop_threshold,
         settings.resume_threshold,
-        lanes=settings.slots,
+        lanes=place.lanes if place and place.lanes else UNKNOWN_LANES,
         pack=pipeline.steps[0].pack.size if pipeline else 1,
     )
 
@@ -253,6 +265,17 @@ def _writable(output_root: str) -> Storage:
             hint="give a folder that you may write to",
         ) from error
     return storage
+
+
+def _keys_to_hand_on(settings: Settings) -> None:
+    if not settings.use_local_creds:
+        return
+    try:
+        caller_keys()
+    except CredentialsError as error:
+        raise UsageError(f"--use-local-creds: {error.what}", why=error.why, hint=error.hint) from (
+            error
+        )
 
 
 def source_of(settings: Settings, request: SubmitRequest) -> str:
@@ -308,7 +331,7 @@ def _step_plan(step: Step, record: BatchRecord, *, first: bool) -> StepPlan:
     left, packs, largest = record.items, 0, 0
     room = record.stop_threshold
     while left:
-        share = pack_size(left, lanes=record.slots, largest=step.pack.size)
+        share = pack_size(left, lanes=record.slots or None, largest=step.pack.size)
         size = min(left, room, share if first else step.pack.size)
         left, packs, largest = left - size, packs + 1, max(largest, size)
     return StepPlan(step.name, step.job, packs, largest)
@@ -316,6 +339,8 @@ def _step_plan(step: Step, record: BatchRecord, *, first: bool) -> StepPlan:
 
 def _warnings(record: BatchRecord) -> list[str]:
     """What will run, but not as well as it could."""
+    if not record.slots:
+        return []
     pack = min(record.pipeline.steps[0].pack.size, math.ceil(record.items / (2 * record.slots)))
     fits = record.slots * pack
     if record.stop_threshold >= min(fits, record.items):

@@ -57,9 +57,10 @@ def purge(
     ledger = Ledger.open(batch_folder(settings, plan.batch), clock)
     try:
         record = record_of(ledger)
-        cluster = make_cluster(settings, record.cluster, plan.batch, record.slots)
+        cluster = make_cluster(settings, record.venue)
         try:
             cluster.purge([JobId(job) for job in plan.jobs])
+            cluster.dismantle()
         finally:
             cluster.close()
         ledger.mark_purged(plan.finished)
@@ -89,7 +90,7 @@ def stop_all(settings: Settings, batch: str, clock: Clock) -> None:
     try:
         with driver_lock(folder, batch):
             record = record_of(ledger)
-            cluster = make_cluster(settings, record.cluster, batch, record.slots)
+            cluster = make_cluster(settings, record.venue)
             try:
                 _stop_and_collect(record, ledger, cluster, clock)
             finally:

@@ -8,10 +8,24 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from coordinator import __version__
+from coordinator.bootstrap import Venue
+from coordinator.bootstrap.nomad import NomadPlace
 from coordinator.domain.paths import LogTree
 from coordinator.engine import Batch, Thresholds
 from coordinator.ledger import Ledger
 from coordinator.pipelines import Pipeline
+
+_OF_THE_VENUE = (
+    "cluster",
+    "batch",
+    "uid",
+    "pipeline",
+    "output_root",
+    "slots",
+    "nomad",
+    "job_vars",
+    "use_local_creds",
+)
 
 
 class Skipped(BaseModel):
@@ -42,6 +56,11 @@ class BatchRecord(BaseModel):
     resume_threshold: int
     wait_seconds: float
     max_same_failure: int = 10  # dispatches; 0 = any number
+    use_local_creds: bool = False  # its jobs are given the caller's AWS keys
+    keep_jobs: bool = True  # the cluster remembers jobs that are home
+    uid: str = ""  # tells two batches of one name apart
+    nomad: NomadPlace = NomadPlace()
+    job_vars: str = ""  # a file of variables for Nomad's job files
     items: int
     items_sha256: str  # of the ids, one a line
     skipped: tuple[Skipped, ...] = ()
@@ -51,6 +70,12 @@ class BatchRecord(BaseModel):
     @property
     def logs(self) -> LogTree:
         return LogTree(Path(self.log_dir), self.batch)
+
+    @property
+    def venue(self) -> Venue:
+        """Where its jobs run."""
+        shared = {name: getattr(self, name) for name in _OF_THE_VENUE}
+        return Venue(**shared)
 
     def to_batch(self) -> Batch:
         """The batch as the engine takes it. Raises UsageError for thresholds that cannot be."""
@@ -62,6 +87,7 @@ class BatchRecord(BaseModel):
             thresholds,
             self.logs,
             self.wait_seconds,
+            keep_jobs=self.keep_jobs,
             max_same_failure=self.max_same_failure,
         )
 

@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from coordinator.bootstrap import batch_folder
-from coordinator.bootstrap.environment import public_environment
+from coordinator.bootstrap import Venue, batch_folder, parents_of
 from coordinator.bootstrap.nomad import (
     Checked,
     batch_uid,
     check,
-    nomad_address,
     nomad_api,
-    nomad_parents,
+    nomad_place,
     refuse_foreign,
     register,
 )
@@ -58,16 +56,18 @@ def register_jobs(
     if settings.pipeline is None:
         raise UsageError("no pipeline was given", hint="--pipeline FILE")
     pipeline = read_pipeline(settings.pipeline)
-    parents = nomad_parents(
-        pipeline,
-        batch,
-        batch_uid(batch_folder(settings, batch)),
-        open_storage(output_root or pipeline.output_root or settings.output_root).uri,
-        address=nomad_address(),
-        environment=public_environment(),
-        job_vars=settings.job_vars,
+    venue = Venue(
+        cluster="nomad",
+        batch=batch,
+        uid=batch_uid(batch_folder(settings, batch)),
+        pipeline=pipeline,
+        output_root=open_storage(output_root or pipeline.output_root or settings.output_root).uri,
+        slots=0,
+        nomad=nomad_place(settings),
+        job_vars=str(settings.job_vars or ""),
     )
-    api = nomad_api()
+    parents = parents_of(venue)
+    api = nomad_api(settings, venue.nomad)
     checked = check(api, parents)
     if dry_run:
         refuse_foreign(api, parents)

@@ -47,7 +47,7 @@ class Status:
         """Why nothing new is started, or ""."""
         if self.asked.paused:
             return f"paused {self.asked.paused}: coordinator resume {self.record.batch} goes on"
-        return "paused" if self.paused and self.driven_by else ""
+        return "paused at its stop threshold" if self.paused and self.driven_by else ""
 
     def to_json(self) -> dict[str, Any]:
         failed = [{"item": i.id, "kind": i.kind, "reason": i.reason} for i in self.failed]
@@ -131,7 +131,7 @@ def _addresses(settings: Settings, record: BatchRecord, jobs: Collection[str]) -
     if not jobs or record.cluster == "local":
         return {}
     try:
-        cluster = make_cluster(settings, record.cluster, record.batch, record.slots)
+        cluster = make_cluster(settings, record.venue)
     except CoordinatorError:
         return {}  # the ledger alone says where the batch stands
     try:

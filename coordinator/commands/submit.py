@@ -63,6 +63,7 @@ def _retuned(record: BatchRecord, settings: Settings, given: set[str]) -> BatchR
         "wait_seconds",
         "max_same_failure",
         "slots",
+        "keep_jobs",
     )
     return record.model_copy(update={n: getattr(settings, n) for n in tunable if n in given})
 
@@ -80,6 +81,8 @@ def _refuse_contradictions(
         problems.append(Problem("--output_root", f"the batch writes to {record.output_root}"))
     if "cluster" in given and settings.cluster != record.cluster:
         problems.append(Problem("--cluster", f"the batch runs on {record.cluster}"))
+    if "use_local_creds" in given and settings.use_local_creds != record.use_local_creds:
+        problems.append(Problem("--use-local-creds", "the batch was begun without it"))
     source = source_of(settings, request)
     if given & {"catalog", "stac_api_url"} and source != record.source:
         problems.append(Problem("--catalog", f"the batch's items are from {record.source}"))

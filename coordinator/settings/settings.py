@@ -1,7 +1,6 @@
 """Values that hold for many batches: flag over environment over `settings.yml` over default."""
 
 import io
-import os
 import stat
 import subprocess
 from collections.abc import Mapping
@@ -47,11 +46,17 @@ class Settings(BaseSettings):
     model: str = ""
     catalog: str = ""
     stac_api_url: str = ""
-    slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    slots: int | None = Field(default=None, ge=1)
+    nomad_addr: str = ""
+    nomad_namespace: str = ""
+    nomad_region: str = ""
+    keep_jobs: bool | None = None
+    max_blocked: int = Field(default=1000, ge=0)
     stop_threshold: int | None = Field(default=None, ge=1)
     resume_threshold: int | None = Field(default=None, ge=0)
     wait_seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     max_same_failure: int = Field(default=10, ge=0)
+    use_local_creds: bool = False
     _secrets: dict[str, SecretStr] = PrivateAttr(default_factory=dict)  # from their own file only
 
     @property

@@ -78,7 +78,7 @@ class LocalCluster:
 
     # what the protocol asks for
 
-    def prepare(self) -> None:
+    def prepare(self, *, is_known: bool = False) -> None:
         """Nothing: the folder is made when the first job is submitted."""
 
     def dismantle(self) -> None:

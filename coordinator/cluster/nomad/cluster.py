@@ -28,6 +28,7 @@ from coordinator.errors import (
     CoordinatorError,
     CredentialsError,
     JobRefused,
+    UsageError,
 )
 from coordinator.parallel import map_all
 
@@ -63,12 +64,13 @@ class NomadCluster:
             listen: whether to follow the event stream.
         """
         self._api, self._parents, self._lanes = api, parents, lanes
+        self._batch = parents[0].batch
         self._max_blocked, self._wake = max_blocked, wake
         self._of_job = {parent.id: parent for parent in parents}
         self._of_spec = {(p.step, p.resources.memory_mb): p for p in parents}
         self._sites: dict[str, Site] = {}
         self._stopped: dict[JobId, StopReason] = {}
-        prefix = registry.job_prefix(parents[0].batch)
+        prefix = registry.job_prefix(self._batch)
         self._tracker = Tracker(api, prefix, self._site_of, self._placement_of)
         self._hints = EventHints(api, prefix, self._hint) if listen else None
         self._pressure, self._pressed_at = "", -_PRESSURE_SECONDS
@@ -79,7 +81,13 @@ class NomadCluster:
 
     # the batch as a whole
 
-    def prepare(self) -> None:
+    def prepare(self, *, is_known: bool = False) -> None:
+        if is_known and not any(self._registered(parent) for parent in self._parents):
+            raise UsageError(
+                f"Nomad at {self._api.address.address} knows nothing of batch {self._batch}",
+                why=f"jobs of it are out, and {self._parents[0].id} is not registered there",
+                hint="give the --nomad_addr (or NOMAD_ADDR, namespace and region) it runs on",
+            )
         registry.register(self._api, self._parents)
 
     def dismantle(self) -> None:
@@ -281,6 +289,9 @@ class NomadCluster:
         except CredentialsError:  # reading nodes is a right of its own; without it, wait and see
             return placement_of(evaluations, None, asked_room(parent.resources))
         return placement_of(evaluations, rooms_of(nodes), asked_room(parent.resources))
+
+    def _registered(self, parent: Parent) -> bool:
+        return self._api.get_or_none("job", parent.id, **parent.where) is not None
 
     def _children(self, parent: Parent) -> list[Document]:
         prefix = f"{parent.id}/dispatch-"

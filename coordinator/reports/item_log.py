@@ -12,6 +12,7 @@ from typing import Any
 
 _ENDS = ("item done", "item failed", "item was done before")
 _OWN = ("dispatch", "step")  # what tells the worker's lines from JSON that a model prints
+_BEGIN = '{"dispatch": "'  # of most lines of a worker
 _NOT_SHOWN = frozenset({*_OWN, "item", "level", "time", "event", "traceback"})
 
 
@@ -28,6 +29,13 @@ class ItemLog:
 
     def feed(self, line: str) -> Iterator[str]:
         """What is to be shown of the next line."""
+        at = line.find(_BEGIN)
+        if at > 0 and _worker_line(line[at:]):  # the model's last line had no end
+            yield from self._take(line[:at])
+            line = line[at:]
+        yield from self._take(line)
+
+    def _take(self, line: str) -> Iterator[str]:
         fields = _worker_line(line)
         if fields is None:
             if not self._ready or self._in_hand == self._item:

@@ -22,7 +22,7 @@ LOG = [
     worker("item done", "a", seconds=2.0),
     "b: one",
     "b: 10%\rb: 90%\r",
-    worker("item failed", "b", kind="model_error", error="KeyError: 'x'", traceback=TRACE),
+    "without an end" + worker("item failed", "b", error="KeyError: 'x'", traceback=TRACE),
     '{"a model": "may print JSON"}',
     worker("item done", "c", seconds=0.5),
     worker("dispatch failed", error="the store is gone"),
@@ -45,14 +45,15 @@ def test_each_item_has_its_own_lines() -> None:
     assert shown("b")[2:-1] == [
         "b: one",
         "b: 90%",
-        "16:02:11 item failed  kind=model_error  error=KeyError: 'x'",
+        "without an end",
+        "16:02:11 item failed  error=KeyError: 'x'",
         *TRACE,
     ]
     assert '{"a model": "may print JSON"}' in shown("c")
 
 
 def test_only_the_model_ends_at_its_traceback() -> None:
-    assert shown("b", only_model=True) == ["loading the model", "b: one", "b: 90%", *TRACE]
+    assert shown("b", only_model=True)[1:] == ["b: one", "b: 90%", "without an end", *TRACE]
     assert shown("a", only_model=True) == ["loading the model", "a: one"]
 
 

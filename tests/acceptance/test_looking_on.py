@@ -1,0 +1,262 @@
+"""Looking at a batch, while it runs and after: status, its watch, logs of an item, outputs home."""
+
+import json
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.acceptance.batches import (
+    COORDINATOR,
+    BatchSeen,
+    Workplace,
+    ended,
+    environment,
+    running,
+    wait_until,
+)
+
+pytestmark = [pytest.mark.needs_data, pytest.mark.timeout(300)]
+
+PIPELINE = """
+name: looked-at
+steps:
+  - name: work
+    job: command
+    outputs: [stdout.txt]
+    pack: {size: 3}
+    options: {command: [sh, "%s", "{item}"]}
+"""
+WORK = """
+echo "at work on $1" >&2
+printf '\\033]0;a title\\007' >&2
+sleep $(cat "$(dirname "$0")/seconds")
+echo "the outcome of $1"
+case "$1" in *fra-deu) exit 70;; esac
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    folder = tmp_path_factory.mktemp("looking") / "work"
+    place = Workplace.made(folder, ["deu", "fra", "rus"], 5)
+    place.pipeline.write_text(PIPELINE % (folder / "do"))
+    (folder / "do").write_text(WORK)
+    return place
+
+
+@pytest.fixture(scope="module")
+def done(place: Workplace) -> BatchSeen:
+    """A batch that is finished: one of its six items has failed."""
+    (place.folder / "seconds").write_text("0")
+    result = place.run("submit", *flags("done"))
+    assert result.returncode == 1, result.stderr
+    assert place.run("report", "done").returncode == 0
+    return place.batch("done")
+
+
+@pytest.fixture
+def live(place: Workplace, done: BatchSeen) -> Iterator[BatchSeen]:
+    """A batch with a pack at work, the first item of it for a while."""
+    (place.folder / "seconds").write_text("3")
+    shutil.rmtree(place.folder / "state" / "live", ignore_errors=True)
+    shutil.rmtree(place.folder / "outputs" / "live", ignore_errors=True)
+    batch = place.batch("live")
+    with running(place.start("submit", *flags("live"))) as process:
+        wait_until(lambda: batch.exists and batch.count("dispatches WHERE state = 'running'") > 0)
+        yield batch
+        (place.folder / "seconds").write_text("0")
+        process.terminate()
+        ended(process)
+        place.run("stop", "live", "--now")
+
+
+def flags(batch: str) -> list[object]:
+    given = ["--batch_name", batch, "--pipeline", "pipeline.yml", "--slots", 1]
+    return [*given, "--catalog", "items/collection.json"]
+
+
+def said(place: Workplace, *arguments: object, code: int = 0) -> str:
+    result = place.run(*arguments)
+    assert result.returncode == code, result.stderr
+    return result.stdout
+
+
+# Status.
+
+
+def test_status_shows_what_runs_and_finds_the_batch_that_is_driven(live: BatchSeen) -> None:
+    shown = said(live.place, "status")
+    assert shown.startswith("live  6 items") and "driven by process" in shown
+    job = live.rows("SELECT job_id FROM dispatches WHERE state = 'running'")[0]["job_id"]
+    row = next(line for line in shown.splitlines() if job in line)
+    assert "pack-000001 (3)" in row and "work" in row and "running" in row
+    jobs = json.loads(said(live.place, "status", "live", "--json"))["status"]["jobs"]
+    assert jobs[0]["job_id"] == job and jobs[0]["node"] and jobs[0]["address"] == ""
+
+
+def test_status_without_a_batch_lists_all_where_none_is_driven(done: BatchSeen) -> None:
+    assert "done  6 items  =  5 succeeded  1 failed" in said(done.place, "status")
+
+
+def test_a_watch_ends_with_the_batch(done: BatchSeen, live: BatchSeen) -> None:
+    finished = said(live.place, "status", "done", "--watch")
+    assert len(finished.splitlines()) == 1 and "5 succeeded" in finished
+    watch = live.place.start("status", "--watch")
+    with running(watch):
+        assert watch.stdout is not None and "live  6 items" in watch.stdout.readline()
+        watch.send_signal(signal.SIGINT)
+        result = ended(watch)
+    assert (result.returncode, result.stderr) == (130, "")
+    refused = done.place.run("status", "done", "--watch", "--json")
+    assert refused.returncode == 2
+
+
+def test_a_watch_on_a_terminal_is_drawn_anew(live: BatchSeen) -> None:
+    child: pexpect.spawn[str] = pexpect.spawn(
+        str(COORDINATOR),
+        ["status", "live", "--watch"],
+        cwd=str(live.place.folder),
+        env=environment(live.place.folder) | {"TERM": "xterm-256color"},
+        dimensions=(24, 160),
+        encoding="utf-8",
+        timeout=60,
+    )
+    with child:
+        for _ in range(2):
+            child.expect("live  6 items")
+        child.sendintr()
+        child.expect(pexpect.EOF)
+        assert "Traceback" not in child.before
+    assert child.exitstatus == 130
+
+
+# Logs.
+
+
+def test_the_log_of_one_item_of_a_pack(done: BatchSeen) -> None:
+    failed = "text-dev-fra-deu"
+    lines = said(done.place, "logs", "done", failed).splitlines()
+    assert f"at work on {failed}" in lines
+    assert any("item failed  kind=model_error" in line for line in lines)
+    others = {item for item in done.items if item != failed}
+    assert not any(other in line for line in lines for other in others)
+    assert r"\x1b]0;a title" in "".join(lines) and "\x1b" not in "".join(lines)
+    only = said(done.place, "logs", "done", failed, "--only-model").splitlines()
+    assert only[0] == f"at work on {failed}" and "item failed" not in "".join(only)
+    assert "ended with exit code 70" in only[-1]
+    document = json.loads(said(done.place, "logs", "done", failed, "--json"))["log"]
+    assert len(document["pack"]) > 1 and document["attempt"] == 1
+
+
+def test_logs_that_there_are_not(done: BatchSeen) -> None:
+    item = done.items[-1]
+    refused = done.place.run("logs", "done", item, "--attempt", 7)
+    assert refused.returncode == 2 and "work 1 (succeeded)" in refused.stderr
+    unknown = done.place.run("logs", "done", item[:-1])
+    assert unknown.returncode == 2 and item in unknown.stderr
+
+
+def test_a_log_is_followed_to_its_end(live: BatchSeen) -> None:
+    first = live.rows(
+        "SELECT i.id FROM items i JOIN attempts a ON a.item = i.seq"
+        " WHERE a.dispatch = 1 ORDER BY a.id"
+    )[0]["id"]
+    follow = live.place.start("logs", "live", first, "--follow")
+    with running(follow):
+        assert follow.stdout is not None
+        seen = []
+        while not any(f"at work on {first}" in line for line in seen):
+            seen.append(follow.stdout.readline())
+        assert live.count("dispatches WHERE state = 'running'") > 0, "from the cluster"
+        result = ended(follow)
+    assert result.returncode == 0 and " item " in result.stdout.splitlines()[-1]
+
+
+# Outputs.
+
+
+def fetched(place: Workplace, *more: object, code: int = 0) -> dict[str, int]:
+    document = json.loads(said(place, "fetch", "done", "--to", "got", "--json", *more, code=code))
+    return dict(document["fetched"])
+
+
+def test_outputs_are_fetched_once(done: BatchSeen) -> None:
+    got = done.place.folder / "got"
+    whole = fetched(done.place)
+    published = {p.relative_to(done.output) for p in done.output.glob("items/*/*") if p.is_file()}
+    assert len(published) == 5
+    assert {p.relative_to(got) for p in got.glob("items/*/*")} == published
+    for path in published:
+        assert (got / path).read_bytes() == (done.output / path).read_bytes()
+    assert (got / "batch.json").read_bytes() == (done.output / "batch.json").read_bytes()
+    assert (whole["fetched"], whole["kept"]) == (sum(p.is_file() for p in got.rglob("*")), 0)
+    changed, missing = (got / path for path in sorted(published)[:2])
+    changed.write_bytes(changed.read_bytes().swapcase())
+    missing.unlink()
+    again = fetched(done.place)
+    assert again["kept"] == 3 and missing.exists() and not list(got.rglob(".*"))
+    assert changed.read_bytes() == (done.output / changed.relative_to(got)).read_bytes()
+
+
+def test_only_the_summary(done: BatchSeen, tmp_path: Path) -> None:
+    said(done.place, "fetch", "done", "--to", tmp_path / "s", "--summary")
+    assert (tmp_path / "s/batch.json").exists() and not (tmp_path / "s/items").exists()
+
+
+def test_outputs_of_a_batch_that_is_not_known_here(done: BatchSeen, tmp_path: Path) -> None:
+    elsewhere = ["--state_dir", tmp_path / "none"]
+    refused = done.place.run("fetch", "done", "--to", tmp_path / "a", *elsewhere)
+    assert refused.returncode == 2 and "Traceback" not in refused.stderr
+    said(
+        done.place, "fetch", "done", "--to", tmp_path / "a", "--output_root", "outputs", *elsewhere
+    )
+    assert len(list((tmp_path / "a").glob("items/*/stdout.txt"))) == 5
+    (tmp_path / "file").touch()
+    refused = done.place.run("fetch", "done", "--to", tmp_path / "file")
+    assert refused.returncode == 2 and "cannot be written" in refused.stderr
+
+
+def test_keys_that_lead_out_of_the_folder_are_left_out(tmp_path: Path) -> None:
+    from coordinator.clock import SystemClock
+    from coordinator.commands import fetch as fetching
+    from coordinator.settings import Settings
+    from coordinator.storage.local import LocalStorage
+
+    class Hostile(LocalStorage):
+        """As a store whose keys anybody may have written."""
+
+        def list(self, prefix: str) -> Iterator[str]:
+            yield from super().list(prefix)
+            if prefix == "b/items/":
+                yield from ("b/items/../x", "b/items/a/..", "b/items/a\n/x", "b/items/a/x/y/z")
+
+    root = tmp_path / "root"
+    for key in ("b/batch.json", "b/items/a/t.txt", "b/items/a/s/a1/t.txt"):
+        LocalStorage(root).write(key, b"1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fetching, "open_storage", lambda _uri: Hostile(root))
+        settings = Settings(state_dir=tmp_path / "state")
+        to = tmp_path / "to"
+        got = fetching.fetch(settings, "b", to, SystemClock(), root=str(root))
+    assert {str(p.relative_to(to)) for p in to.rglob("*") if p.is_file()} == {
+        "batch.json",
+        "items/a/t.txt",
+    }
+    assert [key for key, _why in got.refused] == ["b/items/../x", "b/items/a/..", "b/items/a\n/x"]
+
+
+def test_a_reader_that_goes_away_stops_a_log_quietly(done: BatchSeen) -> None:
+    result = subprocess.run(
+        ["bash", "-c", f"{COORDINATOR} logs done {done.items[0]} | head -c 1"],
+        cwd=done.place.folder,
+        env=environment(done.place.folder),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0 and "Traceback" not in result.stderr

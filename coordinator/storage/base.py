@@ -18,7 +18,7 @@ class Storage(Protocol):
         ...
 
     def probe(self) -> None:
-        """Write something and remove it again; nothing is left. Raises StorageError."""
+        """Write something, read it, remove it again; nothing is left. Raises StorageError."""
         ...
 
     def read(self, key: str) -> bytes:

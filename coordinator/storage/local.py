@@ -86,8 +86,10 @@ class LocalStorage:
 
     def probe(self) -> None:
         there = next(p for p in (self.root, *self.root.parents) if p.exists() or p.is_symlink())
-        with _translated(str(there)), tempfile.TemporaryFile(dir=there):
-            pass
+        with _translated(str(there)), tempfile.TemporaryFile(dir=there) as file:
+            file.write(b"probe")
+            file.seek(0)
+            file.read()
 
     def delete(self, prefix: str) -> int:
         count = sum(1 for _ in self.list(checked_folder(prefix)))

@@ -143,9 +143,10 @@ class S3Storage:
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
     def probe(self) -> None:
-        key = f".coordinator-probe/{uuid.uuid4().hex}"
-        self.write(key, b"")
-        self.delete(".coordinator-probe/")
+        folder = f".coordinator-probe/{uuid.uuid4().hex}/"  # another's probe is let alone
+        self.write(f"{folder}probe", b"probe")
+        self.read(f"{folder}probe")
+        self.delete(folder)
 
     @_again
     def read(self, key: str) -> bytes:

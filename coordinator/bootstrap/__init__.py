@@ -15,6 +15,7 @@ from coordinator.clock import Clock, SystemClock
 from coordinator.cluster import Cluster, JobSpec
 from coordinator.cluster.local import LocalCluster
 from coordinator.cluster.nomad.cluster import NomadCluster
+from coordinator.cluster.nomad.credentials import JobKeys
 from coordinator.domain.names import batch_name_problem
 from coordinator.errors import UsageError
 from coordinator.pipelines import Pipeline
@@ -100,6 +101,13 @@ def parents_of(venue: Venue) -> list[Parent]:
         job_vars=Path(venue.job_vars) if venue.job_vars else None,
         credentials=venue.use_local_creds,
     )
+
+
+def make_key_shelf(settings: Settings, venue: Venue) -> JobKeys | None:
+    """Where the batch's jobs find the caller's AWS keys; None = they are given none."""
+    if venue.cluster != "nomad" or not venue.use_local_creds:
+        return None
+    return JobKeys(nomad_api(settings, venue.nomad), parents_of(venue))
 
 
 def worker_command(job: JobSpec) -> list[str]:

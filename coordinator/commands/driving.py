@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from coordinator.bootstrap import batch_folder, make_cluster, set_up_log
+from coordinator.bootstrap import batch_folder, make_cluster, make_key_shelf, set_up_log
 from coordinator.clock import Clock
 from coordinator.cluster import Cluster
 from coordinator.commands.credentials import KeyKeeper
@@ -89,6 +89,7 @@ def _drive(settings: Settings, ledger: Ledger, clock: Clock, watch: Watch) -> Dr
         storage = open_storage(record.output_root)
         keys.start(lambda: storage.size(BatchKeys(record.batch).record))
         cluster.prepare(is_known=bool(ledger.out()))
+        keys.look()  # not before: now it is certain that the jobs which may read them are ours
         _leave_word(record, ledger, storage)
         driver = Driver(record.to_batch(), ledger, cluster, storage, clock, keys=keys)
         with _signals(driver, watch.on_signal) as signals:
@@ -101,7 +102,8 @@ def _drive(settings: Settings, ledger: Ledger, clock: Clock, watch: Watch) -> Dr
     finally:
         cluster.close()
     if results.is_finished:
-        keys.finish()
+        with suppress(ClusterError, CredentialsError):  # `purge` does it again
+            keys.finish()
     ended_by = signals.first if not results.is_finished else 0
     halted = driver.halted if not results.is_finished else ""
     return Driven(record, results, recovery, ended_by, halted)
@@ -111,7 +113,8 @@ def _keeper(
     settings: Settings, record: BatchRecord, clock: Clock, say: Callable[[str], None]
 ) -> KeyKeeper:
     folder, is_remote = batch_folder(settings, record.batch), record.output_root.startswith("s3:")
-    return KeyKeeper(record.batch, folder, clock, say, None, needed=is_remote)
+    shelf = make_key_shelf(settings, record.venue)
+    return KeyKeeper(record.batch, folder, clock, say, shelf, needed=is_remote)
 
 
 def _dismantle(cluster: Cluster) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from coordinator.bootstrap import batch_folder, make_cluster
+from coordinator.bootstrap import batch_folder, make_cluster, make_key_shelf
 from coordinator.clock import Clock
 from coordinator.cluster import Cluster, JobId
 from coordinator.commands.record import BatchRecord, record_of
@@ -61,12 +61,19 @@ def purge(
         try:
             cluster.purge([JobId(job) for job in plan.jobs])
             cluster.dismantle()
+            _take_keys_away(plan, settings, record)
         finally:
             cluster.close()
         ledger.mark_purged(plan.finished)
     finally:
         ledger.close()
     return plan
+
+
+def _take_keys_away(plan: PurgePlan, settings: Settings, record: BatchRecord) -> None:
+    shelf = make_key_shelf(settings, record.venue)
+    if shelf is not None and not plan.running:
+        shelf.remove()
 
 
 def _refuse_running(plan: PurgePlan, settings: Settings, *, yes: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from coordinator.bootstrap import batch_folder, make_cluster
 from coordinator.clock import Clock
 from coordinator.cluster import Cluster, JobId
-from coordinator.commands.record import BatchRecord, record_of
+from coordinator.commands.record import record_of
 from coordinator.commands.status import open_ledger
 from coordinator.domain.paths import DispatchLogs
 from coordinator.errors import BadInput, ClusterError, UsageError
@@ -105,21 +105,16 @@ def read(
     try:
         chosen = choose(ledger, request)
         on_choice(chosen)
-        record = record_of(ledger)
-        cluster = make_cluster(settings, record.venue)
+        source = _Source(settings, ledger, chosen)
         try:
-            source = _Source(record, ledger, cluster, chosen)
-            driven = lambda: holder(batch_folder(settings, request.batch)) is not None  # noqa: E731
-            yield from _lines(request, chosen, source, driven)
+            yield from _lines(request, chosen, source)
         finally:
-            cluster.close()
+            source.close()
     finally:
         ledger.close()
 
 
-def _lines(
-    request: LogRequest, chosen: Chosen, source: "_Source", driven: Callable[[], bool]
-) -> Iterator[LogLine]:
+def _lines(request: LogRequest, chosen: Chosen, source: "_Source") -> Iterator[LogLine]:
     readers = [_Reader(request, chosen, name) for name in request.streams or chosen.streams]
     quiet_since = time.monotonic()
     while True:
@@ -128,7 +123,7 @@ def _lines(
             for line in reader.new_lines(source, last=ended or not request.follow):
                 quiet_since = time.monotonic()
                 yield line
-        idle = time.monotonic() - quiet_since > _QUIET_SECONDS and not driven()
+        idle = time.monotonic() - quiet_since > _QUIET_SECONDS and not source.is_driven()
         if ended or not request.follow or idle or any(r.is_through for r in readers):
             return
         time.sleep(_POLL_SECONDS)
@@ -137,11 +132,18 @@ def _lines(
 class _Source:
     """The bytes of a dispatch's streams: the cluster's until it has ended, then the log tree's."""
 
-    def __init__(
-        self, record: BatchRecord, ledger: Ledger, cluster: Cluster, chosen: Chosen
-    ) -> None:
-        self._ledger, self._cluster, self._dispatch = ledger, cluster, chosen.dispatch
-        self._logs = record.logs.dispatch(chosen.step, chosen.dispatch.name)
+    def __init__(self, settings: Settings, ledger: Ledger, chosen: Chosen) -> None:
+        self._settings, self._ledger, self._dispatch = settings, ledger, chosen.dispatch
+        self._record = record_of(ledger)
+        self._logs = self._record.logs.dispatch(chosen.step, chosen.dispatch.name)
+        self._known_cluster: Cluster | None = None  # until it is needed: it may be far away
+
+    def close(self) -> None:
+        if self._known_cluster is not None:
+            self._known_cluster.close()
+
+    def is_driven(self) -> bool:
+        return holder(batch_folder(self._settings, self._record.batch)) is not None
 
     def has_ended(self) -> bool:
         """Whether the dispatch is home, by the ledger."""
@@ -160,13 +162,18 @@ class _Source:
         if self._dispatch.job_id is None:
             return b""
         try:
-            return self._cluster.read_log(JobId(self._dispatch.job_id), stream, offset)
+            return self._cluster().read_log(JobId(self._dispatch.job_id), stream, offset)
         except ClusterError as error:
             raise UsageError(
                 f"the log of {self._dispatch.name} cannot be read",
                 why=str(error),
                 hint=f"what came home of it lies in {self._logs.folder}",
             ) from error
+
+    def _cluster(self) -> Cluster:
+        if self._known_cluster is None:
+            self._known_cluster = make_cluster(self._settings, self._record.venue)
+        return self._known_cluster
 
 
 def _stream_file(logs: DispatchLogs, stream: str) -> Path | None:

@@ -118,7 +118,7 @@ class Collector:
                 why = _in_words(home.ending)
                 self._ledger.end(home.dispatch, home.ends, why=why)
         for home in homes:
-            self.same_failure.add(home.ends)
+            self.same_failure.add(home.ends, home.ending)
         troubles = [each for each in (*fetched, *kept) if isinstance(each, CoordinatorError)]
         return Collected(homes, troubles[0] if troubles else None)
 

@@ -1,7 +1,7 @@
 """The tick, and the loop that only repeats it."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -152,9 +152,8 @@ class Driver:
             self._collector.same_failure.limit = orders.batch.max_same_failure
         self._asked_to_pause = orders.held
         self._halt(orders.drain or self._collector.same_failure.reason)
-        for dispatch in orders.stop:
-            if dispatch.job_id and dispatch.id not in self._stopping:
-                self._stop(dispatch, StopReason.ASKED)
+        new = [d for d in orders.stop if d.job_id and d.id not in self._stopping]
+        self._stop(new, StopReason.ASKED)
 
     def _halt(self, why: str) -> None:
         """Start nothing more, where there is a reason not to."""
@@ -247,14 +246,18 @@ class Driver:
             self._finished_of[dispatch.id] = self._collector.finished_items(dispatch)
             if seconds > self._limit(dispatch):
                 self._log.warning("time limit passed", dispatch=dispatch.name, seconds=seconds)
-                self._stop(dispatch, StopReason.TIME_LIMIT)
+                self._stop([dispatch], StopReason.TIME_LIMIT)
 
-    def _stop(self, dispatch: Dispatch, reason: StopReason) -> None:
+    def _stop(self, dispatches: Sequence[Dispatch], reason: StopReason) -> None:
         """The reason is kept before the cluster hears of it; each run makes sure that it does."""
-        if not dispatch.stop_reason:
-            self._ledger.set_stop_reason(dispatch, reason)
-        self._cluster.stop([JobId(dispatch.job_id or "")], reason)
-        self._stopping.add(dispatch.id)
+        if not dispatches:
+            return
+        with self._ledger.together():
+            for dispatch in dispatches:
+                if not dispatch.stop_reason:
+                    self._ledger.set_stop_reason(dispatch, reason)
+        self._cluster.stop([JobId(dispatch.job_id or "") for dispatch in dispatches], reason)
+        self._stopping.update(dispatch.id for dispatch in dispatches)
 
     def _collect(self, changes: Changes) -> None:
         collected = self._collector.collect(changes.ended)

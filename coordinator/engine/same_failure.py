@@ -4,9 +4,13 @@ from collections.abc import Sequence
 
 from coordinator.domain.alike import normalised
 from coordinator.domain.states import DONE, FailureKind
+from coordinator.domain.verdicts import Ending, StopReason
 from coordinator.ledger import AttemptEnd
 
 Way = tuple[FailureKind, str]
+
+_BY_ITSELF = Ending()
+_NOT_ITS_FAULT = (StopReason.ASKED, StopReason.DRAINED)
 
 
 class SameFailure:
@@ -18,10 +22,12 @@ class SameFailure:
         self._way: Way | None = None
         self._count, self._said = 0, ""
 
-    def add(self, ends: Sequence[AttemptEnd]) -> None:
-        """Take in how the attempts of one dispatch ended."""
-        if all(end.kind in (None, FailureKind.STOPPED) and end.state not in DONE for end in ends):
-            return  # stopped or given back: that says nothing
+    def add(self, ends: Sequence[AttemptEnd], ending: Ending = _BY_ITSELF) -> None:
+        """Take in how the attempts of one dispatch ended, and how that itself did."""
+        if ending.gone or ending.stop in _NOT_ITS_FAULT:
+            return  # with its node goes all that ran there: one event, and none of the work's
+        if all(end.kind is None and end.state not in DONE for end in ends):
+            return  # given back
         way = _way_of(ends)
         self._count = 0 if way is None else self._count + 1 if way == self._way else 1
         self._way = way
@@ -44,6 +50,6 @@ def _way_of(ends: Sequence[AttemptEnd]) -> Way | None:
     ways = {
         (end.kind, normalised(end.reason, end.attempt.item.id))
         for end in ends
-        if end.kind is not None and end.kind is not FailureKind.STOPPED
+        if end.kind is not None
     }
     return ways.pop() if len(ways) == 1 else None

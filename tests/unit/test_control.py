@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.domain.states import FailureKind, ItemState
+from coordinator.domain.states import ENDED, FailureKind, ItemState
 from coordinator.domain.verdicts import Ending, StopReason
 from coordinator.engine import Thresholds, Wish
 from coordinator.errors import LedgerError
@@ -193,13 +193,24 @@ def test_refusals_count_too(tmp_path: Path) -> None:
     assert I.WAITING in items(world).values()
 
 
-def test_what_was_stopped_or_given_back_says_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "ending",
+    [
+        Ending(exit_code=143, signal=15, stop=StopReason.ASKED),
+        Ending(exit_code=143, signal=15, stop=StopReason.DRAINED),
+        Ending(gone=True, detail="its node is down"),
+    ],
+    ids=["stopped", "drained", "lost"],
+)
+def test_what_no_work_is_to_blame_for_says_nothing(tmp_path: Path, ending: Ending) -> None:
     world = failing(tmp_path, lambda _item: OK, 2)
     for _ in range(3):
         world.tick()
         for job in world.cluster.running():
-            world.cluster.end(job, Ending(exit_code=143, signal=15, stop=StopReason.ASKED))
+            world.cluster.end(job, ending)
+    world.tick()
     assert world.driver.halted == ""
+    assert world.ledger.tally().of_step(0, *ENDED) >= 6
 
 
 def test_a_ledger_of_the_first_format_is_read_and_upgraded(tmp_path: Path) -> None:

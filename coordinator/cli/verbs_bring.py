@@ -100,7 +100,11 @@ def _heading(item: str, chosen: Chosen, *, stdout: bool) -> str:
     if len(chosen.pack) == 1:
         return line
     shared = f"  with {plural(len(chosen.pack) - 1, 'other item')} in its pack"
-    whose = "standard output is shown for all of them" if stdout else "--stdout is not told apart"
+    whose = (
+        "standard output is that of them all"
+        if stdout
+        else "--stdout shows their standard output, which is not told apart"
+    )
     return f"{line}{shared}: {whose}"
 
 

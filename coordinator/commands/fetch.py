@@ -97,9 +97,10 @@ def _origin(
     batch_folder(settings, batch)  # checks the name
     try:
         ledger = open_ledger(settings, batch, clock)
-    except BatchMissing:
+    except BatchMissing as error:
         if root is None:
-            raise
+            hint = f"{error.hint}; or say where its outputs are: --output_root"
+            raise BatchMissing(error.what, why=error.why, hint=hint) from error
         return root, {}
     try:
         return root or record_of(ledger).output_root, ledger.published()

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,27 @@ def test_wishes_of_two_at_once_are_both_kept(tmp_path: Path) -> None:
     ask(world, lambda c: c.changed(items=(*c.items, "i0")))
     ask(world, lambda c: c.changed(items=(*c.items, "i1")))
     assert ControlDesk(world.ledger).read().items == ("i0", "i1")
+
+
+def test_many_ask_while_the_driver_works(tmp_path: Path) -> None:
+    """Each on a connection of its own, as processes have: no wish and no move is lost."""
+    world = World(tmp_path, count=12, steps=pipeline(1))
+
+    def asks(who: int) -> None:
+        for number in range(20):
+            ask(world, lambda c, n=number: c.changed(items=(*c.items, f"{who}-{n}")))
+
+    kept = ControlDesk(world.ledger).carry_out
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as pool:
+        patch.setattr(ControlDesk, "carry_out", ControlDesk.read)  # they name no items of the batch
+        asking = [pool.submit(asks, who) for who in range(4)]
+        world.finish()
+        for each in asking:
+            each.result()
+    wanted = {f"{who}-{number}" for who in range(4) for number in range(20)}
+    assert set(ControlDesk(world.ledger).read().items) == wanted
+    assert set(items(world).values()) == {I.SUCCEEDED}
+    assert kept().items == (), "what is not in the batch is forgotten"
 
 
 def test_damage_to_the_wishes_is_said(tmp_path: Path) -> None:

@@ -592,10 +592,11 @@ def once(function: Callable[..., Any], *, after: bool) -> Callable[..., Any]:
 
     def crashing(*args: Any, **kwargs: Any) -> Any:
         calls.append(1)
-        if len(calls) == 1 and not after:
+        is_first = len(calls) == 1  # others may call while this one is at work
+        if is_first and not after:
             raise Crash
         result = function(*args, **kwargs)
-        if len(calls) == 1:
+        if is_first:
             raise Crash
         return result
 

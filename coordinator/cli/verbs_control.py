@@ -152,6 +152,7 @@ def _said(common: Common, word: Word) -> int:
 def _what_next(word: Word) -> str:
     if word.driven_by:
         return f"  {for_terminal(word.driven_by)} drives it and follows within a moment"
+    kept = "kept for its next start" if word.kept else "go on with"
     if word.finished:
-        return "  the batch is finished, and nobody drives it; kept for its next start"
-    return f"  nobody drives it; kept for its next start: {resume_command(word.batch)}"
+        return f"  the batch is finished{f'; {kept}' if word.kept else ''}"
+    return f"  nobody drives it; {kept}: {resume_command(word.batch)}"

@@ -29,12 +29,14 @@ class Word:
         did: what was asked for, in words.
         driven_by: who will do it within a moment; None = nobody drives the batch now.
         finished: whether every item of the batch has ended.
+        kept: whether it waits for the next start where nobody drives the batch.
     """
 
     batch: str
     did: tuple[str, ...]
     driven_by: str | None
     finished: bool
+    kept: bool = True
 
 
 def retune(settings: Settings, batch: str, changes: Mapping[str, Any], clock: Clock) -> Word:
@@ -82,7 +84,7 @@ def lift_pause(settings: Settings, batch: str, clock: Clock) -> Word:
         before = desk.read().paused
         desk.ask(lambda control: control.changed(paused=None), "pause lifted", f"by {whoami()}")
         did = f"the pause asked for {before} is lifted" if before else "nobody had paused it"
-        return _word(settings, ledger, batch, (did,))
+        return _word(settings, ledger, batch, (did,), kept=False)
     finally:
         ledger.close()
 
@@ -95,10 +97,8 @@ def stop(settings: Settings, batch: str, clock: Clock, *, now: bool) -> Word:
     ledger = open_ledger(settings, batch, clock, read_only=False)
     try:
         out = len(ledger.out())
-        if holder(batch_folder(settings, batch)) is None and not _stopped_from_here(
-            settings, batch, clock, now=now and bool(out)
-        ):
-            return _word(settings, ledger, batch, (_left_alone(out, now=now),))
+        if _is_idle(settings, batch, clock, now=now and out > 0):
+            return _word(settings, ledger, batch, (_left_alone(out, now=now),), kept=False)
         asked = Asked(by=whoami(), at=clock.now())
         why = f"by {asked.by}: {'what runs is stopped' if now else 'what runs is waited for'}"
         ControlDesk(ledger).ask(
@@ -175,15 +175,16 @@ def _carry_out_unless_driven(settings: Settings, ledger: Ledger, batch: str) -> 
         return
 
 
-def _stopped_from_here(settings: Settings, batch: str, clock: Clock, *, now: bool) -> bool:
-    """Stop what runs, as its driver for a moment; whether somebody else was quicker."""
-    if not now:
+def _is_idle(settings: Settings, batch: str, clock: Clock, *, now: bool) -> bool:
+    """Whether nobody drives the batch; with `now`, what runs is then stopped from here."""
+    if holder(batch_folder(settings, batch)) is not None:
         return False
     try:
-        stop_all(settings, batch, clock)
-    except BatchBusy:
-        return True
-    return False
+        if now:
+            stop_all(settings, batch, clock)
+    except BatchBusy:  # somebody has just begun to drive it
+        return False
+    return True
 
 
 def _left_alone(out: int, *, now: bool) -> str:
@@ -219,7 +220,9 @@ def whoami() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def _word(settings: Settings, ledger: Ledger, batch: str, did: tuple[str, ...]) -> Word:
+def _word(
+    settings: Settings, ledger: Ledger, batch: str, did: tuple[str, ...], *, kept: bool = True
+) -> Word:
     counts = ledger.tally().items
     left = counts.get(ItemState.WAITING, 0) + counts.get(ItemState.IN_FLIGHT, 0)
-    return Word(batch, did, holder(batch_folder(settings, batch)), not left)
+    return Word(batch, did, holder(batch_folder(settings, batch)), not left, kept)

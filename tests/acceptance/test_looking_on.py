@@ -216,38 +216,6 @@ def test_outputs_of_a_batch_that_is_not_known_here(done: BatchSeen, tmp_path: Pa
         done.place, "fetch", "done", "--to", tmp_path / "a", "--output_root", "outputs", *elsewhere
     )
     assert len(list((tmp_path / "a").glob("items/*/stdout.txt"))) == 5
-    (tmp_path / "file").touch()
-    refused = done.place.run("fetch", "done", "--to", tmp_path / "file")
-    assert refused.returncode == 2 and "cannot be written" in refused.stderr
-
-
-def test_keys_that_lead_out_of_the_folder_are_left_out(tmp_path: Path) -> None:
-    from coordinator.clock import SystemClock
-    from coordinator.commands import fetch as fetching
-    from coordinator.settings import Settings
-    from coordinator.storage.local import LocalStorage
-
-    class Hostile(LocalStorage):
-        """As a store whose keys anybody may have written."""
-
-        def list(self, prefix: str) -> Iterator[str]:
-            yield from super().list(prefix)
-            if prefix == "b/items/":
-                yield from ("b/items/../x", "b/items/a/..", "b/items/a\n/x", "b/items/a/x/y/z")
-
-    root = tmp_path / "root"
-    for key in ("b/batch.json", "b/items/a/t.txt", "b/items/a/s/a1/t.txt"):
-        LocalStorage(root).write(key, b"1")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fetching, "open_storage", lambda _uri: Hostile(root))
-        settings = Settings(state_dir=tmp_path / "state")
-        to = tmp_path / "to"
-        got = fetching.fetch(settings, "b", to, SystemClock(), root=str(root))
-    assert {str(p.relative_to(to)) for p in to.rglob("*") if p.is_file()} == {
-        "batch.json",
-        "items/a/t.txt",
-    }
-    assert [key for key, _why in got.refused] == ["b/items/../x", "b/items/a/..", "b/items/a\n/x"]
 
 
 def test_a_reader_that_goes_away_stops_a_log_quietly(done: BatchSeen) -> None:

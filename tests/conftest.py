@@ -36,3 +36,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def test_data() -> Callable[[str], Path]:
     """Finds a file or folder of the test data by its relative path; skips the test without it."""
     return require_data
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Prints at once, past pytest."""
+
+    def print_now(line: str) -> None:
+        with capsys.disabled():
+            print(line, flush=True)
+
+    return print_now

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +20,8 @@ from typing import Any
 from tests.support import REPOSITORY, require_data
 
 COORDINATOR = Path(sys.executable).with_name("coordinator")
+OUTCOME = re.compile(r"items/[^/]+/[^/]+/a\d+/outcome\.json")
+READERS = 8  # files at a time
 LANGUAGES = "ces deu ell eng-US fra hin jpn rus spa zho-CN".split()  # noqa: SIM905
 
 # Knows every third sentence by heart and copies the others, so that scores lie far apart. Each call
@@ -140,6 +144,10 @@ class Workplace:
 
     # running
 
+    def variables(self) -> dict[str, str]:
+        """What else its processes find in their environment."""
+        return {}
+
     def submit_flags(self, batch: str, *flags: object) -> list[str]:
         given = ["--batch_name", batch, "--pipeline", "pipeline.yml", "--model", "model"]
         return [*given, "--catalog", "items/collection.json", *map(str, flags)]
@@ -152,7 +160,7 @@ class Workplace:
         return subprocess.Popen(
             [*command, *rest],
             cwd=self.folder,
-            env=environment(self.folder),
+            env=environment(self.folder) | self.variables(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -249,11 +257,29 @@ class BatchSeen:
         rows = self.rows(f"SELECT id, {source} AS source, {target} AS target FROM items")
         return {row["id"]: f"{row['source']} {row['target']}" for row in rows}
 
+    def keys(self) -> list[str]:
+        """Of all that lies in its output folder."""
+        found = (path for path in self.output.rglob("*") if path.is_file())
+        return [path.relative_to(self.output).as_posix() for path in found]
+
+    def read(self, key: str) -> bytes:
+        return (self.output / key).read_bytes()
+
     def scores(self) -> dict[str, bytes]:
         """Item -> its published `scores.json`, byte by byte."""
-        return {
-            item: (self.output / "items" / item / "scores.json").read_bytes() for item in self.items
-        }
+        with ThreadPoolExecutor(READERS) as pool:
+            read = pool.map(lambda item: self.read(f"items/{item}/scores.json"), self.items)
+            return dict(zip(self.items, read, strict=True))
+
+    def outcomes(self) -> list[dict[str, Any]]:
+        """All that attempts have left in its output folder."""
+        keys = [key for key in self.keys() if OUTCOME.fullmatch(key)]
+        with ThreadPoolExecutor(READERS) as pool:
+            return [json.loads(data) for data in pool.map(self.read, keys)]
+
+    def job_ids(self) -> list[str]:
+        """All jobs that the cluster was ever given, sorted."""
+        return [path.name for path in self.jobs()]
 
     def jobs(self) -> list[Path]:
         """The folders of the local executor, one a job."""
@@ -300,9 +326,8 @@ def assert_outcomes(batch: BatchSeen) -> None:
     )
     steps = ("translate", "score")
     expected = {(row["id"], steps[row["step"]], row["number"]) for row in rows}
-    written = [json.loads(p.read_bytes()) for p in batch.output.glob("items/*/*/a*/outcome.json")]
     home = [json.loads(p.read_bytes()) for p in batch.logs.glob("*/*/outcomes/*.json")]
-    for outcomes in (written, home):
+    for outcomes in (batch.outcomes(), home):
         found = [
             (o["item"], o["step"], o["attempt"]) for o in outcomes if o["status"] == "succeeded"
         ]
@@ -313,4 +338,4 @@ def assert_one_job_a_token(batch: BatchSeen) -> None:
     dispatches = batch.rows("SELECT name, token, job_id, state FROM dispatches")
     assert {row["state"] for row in dispatches} == {"ended"}
     assert len({row["token"] for row in dispatches}) == len(dispatches)
-    assert sorted(row["job_id"] for row in dispatches) == [path.name for path in batch.jobs()]
+    assert sorted(row["job_id"] for row in dispatches) == batch.job_ids()

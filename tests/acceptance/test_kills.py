@@ -59,17 +59,6 @@ def calm(place: Workplace) -> dict[str, bytes]:
     return batch.scores()
 
 
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Prints at once, past pytest."""
-
-    def print_now(line: str) -> None:
-        with capsys.disabled():
-            print(line, flush=True)
-
-    return print_now
-
-
 def test_twenty_kills_of_the_coordinator(
     place: Workplace, calm: dict[str, bytes], say: Callable[[str], None]
 ) -> None:

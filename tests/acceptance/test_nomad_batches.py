@@ -1,0 +1,115 @@
+"""Ninety directions through Nomad, inputs and outputs on S3: scores as on the local executor."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from agents import Cluster, Options, dev_agent
+
+from tests.acceptance.batches import LANGUAGES, Workplace, assert_whole
+from tests.acceptance.on_nomad import (
+    Nomad,
+    NomadBatch,
+    NomadWorkplace,
+    assert_one_job_a_token_on_nomad,
+    uploaded,
+    with_keys,
+)
+from tests.docker_engine import Engine
+from tests.servers import S3Server
+from tests.support import REPOSITORY, require_cluster_program
+
+pytestmark = [
+    pytest.mark.needs_data,
+    pytest.mark.needs_nomad,
+    pytest.mark.needs_s3,
+    pytest.mark.timeout(900),
+]
+
+TUNING = ("--slots", 2, "--stop_threshold", 90, "--resume_threshold", 45)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    folder = tmp_path_factory.mktemp("ninety") / "work"
+    return Workplace.made(folder, LANGUAGES, 50, pack=23, score_pack=45)
+
+
+@pytest.fixture(scope="module")
+def scores(place: Workplace) -> dict[str, bytes]:
+    """What the local executor finds."""
+    done = place.run("submit", *place.submit_flags("local", *TUNING))
+    assert done.returncode == 0, done.stderr
+    return place.batch("local").scores()
+
+
+def test_ninety_directions_score_as_on_the_local_executor(
+    place: Workplace,
+    scores: dict[str, bytes],
+    nomad_agent: Cluster,
+    nomad_namespace: str,
+    s3_server: S3Server,
+    s3_bucket: str,
+    say: Callable[[str], None],
+) -> None:
+    there = NomadWorkplace.on(Nomad(nomad_agent, nomad_namespace), place, with_keys(s3_server))
+    batch = run(uploaded(there, s3_bucket), "nomad", say)
+    assert batch.scores() == scores
+    assert len(set(scores.values())) == 90
+
+
+@pytest.mark.needs_docker
+def test_ninety_directions_in_containers(
+    place: Workplace,
+    scores: dict[str, bytes],
+    docker_engine: Engine,
+    worker_image: str,
+    s3_server: S3Server,
+    s3_bucket: str,
+    say: Callable[[str], None],
+) -> None:
+    place.witness.touch()
+    place.witness.chmod(0o666)  # the image's user is not ours
+    image = f"{worker_image}:nomad"  # one that is called latest, Nomad would pull
+    docker_engine.docker("tag", worker_image, image)
+    host = docker_engine.host or "unix:///var/run/docker.sock"
+    with dev_agent(require_cluster_program("nomad"), Options(docker_host=host)) as agents:
+        there = in_containers(NomadWorkplace.on(Nomad(agents), place, with_keys(s3_server)), image)
+        batch = run(uploaded(there, s3_bucket), "docker", say)
+    assert batch.scores() == scores
+
+
+def in_containers(place: NomadWorkplace, image: str) -> NomadWorkplace:
+    """Job files as a user's own: with the machine's network and the model's folder, as here."""
+    variables = (place.folder / "job.vars").read_text().replace("raw_exec", "docker")
+    (place.folder / "job.vars").write_text(f'{variables}image = "{image}"\n')
+    pipeline = place.pipeline.read_text()
+    for job in ("inference", "scoring"):
+        shipped = (REPOSITORY / f"job_defs/{job}.nomad.hcl").read_text()
+        ours = f'network_mode = "host"\n        volumes = ["{place.folder}:{place.folder}"]\n'
+        (place.folder / f"{job}.nomad.hcl").write_text(
+            shipped.replace("config {\n", f"config {{\n        {ours}", 1)
+        )
+        pipeline = pipeline.replace(
+            f"    job: {job}\n", f"    job: {job}\n    nomad: {{job_file: {job}.nomad.hcl}}\n"
+        )
+    (place.folder / "docker.yml").write_text(pipeline)
+    return replace(place, pipeline_file="docker.yml")
+
+
+def run(place: NomadWorkplace, name: str, say: Callable[[str], None]) -> NomadBatch:
+    """The batch at its end, each of its items worked on once."""
+    before, began = place.witnessed(), time.monotonic()
+    done = place.run("submit", *place.submit_flags(name, *TUNING))
+    seconds = time.monotonic() - began
+    assert done.returncode == 0, done.stderr
+    assert f"{name}  90 items  =  90 succeeded" in done.stdout
+    batch = place.batch(name)
+    assert_whole(batch)
+    assert_one_job_a_token_on_nomad(batch)
+    assert place.witnessed() - before == dict.fromkeys(batch.directions().values(), 1)
+    assert not (place.folder / "outputs" / name).exists()
+    jobs, objects = len(batch.job_ids()), len(batch.keys())
+    say(f"\n{name}: 90 items in {jobs} jobs on Nomad, {objects} objects on S3, {seconds:.1f} s")
+    return batch

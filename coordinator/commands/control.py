@@ -6,6 +6,7 @@ Each leaves word in the ledger, where the driver looks once a tick, and an event
 import getpass
 import os
 import socket
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,11 +97,11 @@ def stop(settings: Settings, batch: str, clock: Clock, *, now: bool) -> Word:
     """
     ledger = open_ledger(settings, batch, clock, read_only=False)
     try:
-        out = len(ledger.out())
-        if _is_idle(settings, batch, clock, now=now and out > 0):
-            return _word(settings, ledger, batch, (_left_alone(out, now=now),), kept=False)
-        asked = Asked(by=whoami(), at=clock.now())
+        out, asked = len(ledger.out()), Asked(by=whoami(), at=clock.now())
         why = f"by {asked.by}: {'what runs is stopped' if now else 'what runs is waited for'}"
+        if _is_idle(settings, batch, clock, now=now and out > 0):
+            ledger.note("stop asked", why)
+            return _word(settings, ledger, batch, (_left_alone(out, now=now),), kept=False)
         ControlDesk(ledger).ask(
             lambda c: c.changed(stop=asked, now=now or c.now), "stop asked", why
         )
@@ -112,7 +113,7 @@ def stop(settings: Settings, batch: str, clock: Clock, *, now: bool) -> Word:
 
 
 def stop_items(settings: Settings, batch: str, items: Sequence[str], clock: Clock) -> Word:
-    """Stop these items: see `Fate` for what becomes of each.
+    """Stop these items, each as far as can be done without harm to others.
 
     Raises:
         BadInput: some are not in the batch.
@@ -130,10 +131,8 @@ def stop_items(settings: Settings, batch: str, items: Sequence[str], clock: Cloc
                 why,
             )
             _carry_out_unless_driven(settings, ledger, batch)
-        did = [
-            f"{list(fates.values()).count(fate):,} {fate}" for fate in dict.fromkeys(fates.values())
-        ]
-        return _word(settings, ledger, batch, tuple(did))
+        did = tuple(f"{count:,} {fate}" for fate, count in Counter(fates.values()).items())
+        return _word(settings, ledger, batch, did)
     finally:
         ledger.close()
 

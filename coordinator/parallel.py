@@ -1,5 +1,7 @@
 """Bounded concurrency for what waits on the network."""
 
+import functools
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,7 +30,16 @@ def ordered_map(work: Callable[[A], B], things: Iterable[A], lanes: int = LANES)
 
 
 def map_all(work: Callable[[A], B], things: Sequence[A], lanes: int = LANES) -> list[B]:
-    """`work` of every thing, in order, `lanes` at a time; a single one needs no thread."""
+    """`work` of every thing, in order, `lanes` at a time; a single one needs no thread.
+
+    `work` itself must not come back here.
+    """
     if len(things) < 2:
         return [work(thing) for thing in things]
-    return list(ordered_map(work, things, lanes))
+    return list(_pool(lanes, os.getpid()).map(work, things))
+
+
+@functools.cache
+def _pool(lanes: int, _process: int) -> ThreadPoolExecutor:
+    """Kept: starting threads costs more than most of what they wait for. A fork has its own."""
+    return ThreadPoolExecutor(lanes)

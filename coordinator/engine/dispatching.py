@@ -20,7 +20,7 @@ from coordinator.ledger import Attempt, Dispatch, Ledger
 from coordinator.parallel import map_all
 from coordinator.storage import Storage
 
-BURST = 64  # dispatches that are claimed, sent and confirmed together
+BURST = 128  # dispatches that are claimed, sent and confirmed together
 LANES = 16  # handoffs that are written at a time
 
 

@@ -16,13 +16,15 @@ from coordinator.engine.batch import Batch
 from coordinator.engine.collect import Collector
 from coordinator.engine.control import BatchControl
 from coordinator.engine.credentials import CredentialsPause, Keys, NoKeys
-from coordinator.engine.dispatching import Dispatcher
+from coordinator.engine.dispatching import BURST, Dispatcher
 from coordinator.engine.progress import Progress, Snapshot
 from coordinator.engine.purging import Purger, Save
-from coordinator.engine.reconcile import Changes, reconcile
+from coordinator.engine.reconcile import Changes, Ended, reconcile
 from coordinator.errors import ClusterUnavailable, CredentialsError, StorageUnavailable
 from coordinator.ledger import AttemptEnd, Dispatch, Ledger
 from coordinator.storage import Storage
+
+_COLLECTED_WHILE_SENDING = 8  # lanes are filled before what has ended is tidied away
 
 
 class Wish(Enum):
@@ -86,6 +88,7 @@ class Driver:
         self._stopping: set[int] = set()  # dispatches that the cluster was asked to stop
         self._peek_at = clock.monotonic()
         self._wish, self._trouble = Wish.FINISH, ""
+        self._is_filling = False  # whether there was more to send than went in one tick
         self._hopeless = ""  # why something that is out can never be placed
         self._log = structlog.get_logger().bind(batch=batch.name)
 
@@ -130,12 +133,13 @@ class Driver:
                 self._ledger.set_node(dispatch, changes.nodes[dispatch.id])
         self._stop_slow(changes)
         self._peek([d for d in tracked if d.state is S.RUNNING])
-        self._collect(changes)
+        self._collect(changes.ended[: _COLLECTED_WHILE_SENDING if self._is_filling else None])
         self._purger.purge()
         if changes.ended:
             self._obey(self._ledger.out(), ended=True)
         left = len(out) - len(changes.ended)
         sent = self._dispatcher.send_ready(left) if self._may_send() else 0
+        self._is_filling = sent >= BURST
         return len(claimed) + len(changes.running) + len(changes.ended) + sent
 
     def _may_send(self) -> bool:
@@ -259,8 +263,8 @@ class Driver:
         self._cluster.stop([JobId(dispatch.job_id or "") for dispatch in dispatches], reason)
         self._stopping.update(dispatch.id for dispatch in dispatches)
 
-    def _collect(self, changes: Changes) -> None:
-        collected = self._collector.collect(changes.ended)
+    def _collect(self, ended: Sequence[Ended]) -> None:
+        collected = self._collector.collect(ended)
         for home in collected.homes:
             self._finished_of.pop(home.dispatch.id, None)
             self._stopping.discard(home.dispatch.id)

@@ -30,10 +30,14 @@ class Dispatch:
 
     @classmethod
     def of(cls, row: sqlite3.Row) -> "Dispatch":
-        state = None if row["state"] == "ended" else AttemptState(row["state"])
-        there = set(row.keys())  # a ledger of format 1, opened only to be read, has no nodes
-        names = (f.name for f in fields(cls) if f.name != "state" and f.name in there)
-        return cls(state=state, **{name: row[name] for name in names})
+        """A row, of a ledger of any format: one of format 1 has no nodes."""
+        pairs = zip(row.keys(), row, strict=True)
+        values = {name: value for name, value in pairs if name in _DISPATCH_FIELDS}
+        state = values.pop("state")
+        return cls(state=None if state == "ended" else AttemptState(state), **values)
+
+
+_DISPATCH_FIELDS = {each.name for each in fields(Dispatch)}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 from agents import Cluster as Agents
 
 from coordinator.cluster import Resources
+from coordinator.cluster.nomad import tracking
 from coordinator.cluster.nomad.api import NomadAddress, NomadApi
 from coordinator.cluster.nomad.cluster import NomadCluster
 from coordinator.cluster.nomad.job_files import SourceText, shipped_job_file
@@ -61,3 +62,12 @@ class TestNomadCluster(ClusterContract):
                 return cluster
 
             yield open_one
+
+    def test_many_jobs_are_asked_about_together(
+        self, open_cluster: OpenCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tracking, "FEW", 0)
+        cluster = open_cluster()
+        codes = [0, 1, 65, 137]
+        jobs = [self.submit(cluster, tmp_path, f"exit {code}") for code in codes]
+        assert [ending.exit_code for ending in self.endings(cluster, jobs)] == codes

@@ -1,12 +1,14 @@
 """Nomad's HTTP API: one way to call it, and every error told apart once.
 
 python-nomad carries the requests. What it leaves open is settled here: TLS is verified, waits are
-longer than an election (a server without a leader answers after 5 s), each thread has a session of
-its own, and an error says whether another try may help.
+longer than an election (a server without a leader answers after 5 s), connections are kept for the
+next call, and an error says whether another try may help.
 """
 
 import os
-import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,7 +69,7 @@ class NomadApi:
 
     def __init__(self, address: NomadAddress) -> None:
         self.address = address
-        self._local = threading.local()
+        self._idle: deque[Requester] = deque()  # with their open connections
 
     def get(self, *path: str, **params: Any) -> Any:
         """The JSON document at `path`."""
@@ -110,21 +112,27 @@ class NomadApi:
         """The reply to one request; `namespace` and `region` are in it where they are not given."""
         query = {"namespace": self.address.namespace, **params}
         try:
-            reply: requests.Response = self._requester().request(  # type: ignore[no-untyped-call]
-                *path, method=method, params=query, timeout=timeout, **more
-            )
+            with self._borrowed() as requester:
+                reply: requests.Response = requester.request(  # type: ignore[no-untyped-call]
+                    *path, method=method, params=query, timeout=timeout, **more
+                )
         except BaseNomadException as error:
             raise self._translated(error, "/".join(path)) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise self._silent(error) from error
         return reply
 
-    def _requester(self) -> Requester:
-        """One for each thread: sessions of requests are not made for several at a time."""
-        made: Requester | None = getattr(self._local, "requester", None)
-        if made is None:
-            made = self._local.requester = _requester(self.address)
-        return made
+    @contextmanager
+    def _borrowed(self) -> Iterator[Requester]:
+        """A requester for one call: sessions are not made for several at a time, and are kept."""
+        try:
+            requester = self._idle.pop()
+        except IndexError:
+            requester = _requester(self.address)
+        try:
+            yield requester
+        finally:
+            self._idle.append(requester)
 
     def _translated(self, error: BaseNomadException, path: str) -> Exception:
         reply = error.nomad_resp

@@ -1,6 +1,7 @@
 """Bringing a job's logs and task events home from Nomad: bounded, and written aside first."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,9 +31,10 @@ class Logs:
         Raises:
             NomadRefusal: the logs are gone, or their node is.
         """
+        sizes = self._sizes(allocation)
         for stream in STREAMS:
             with aside(folder / f"{name}.{stream}.0") as out:
-                self._copy(allocation, task, stream, out)
+                self._copy(allocation, task, stream, sizes.get(f"{task}.{stream}", 0), out)
 
     def save_nothing(self, task: str, folder: Path) -> None:
         """The streams of a task that never ran."""
@@ -44,8 +46,10 @@ class Logs:
         with self._open(allocation, task, stream, offset=offset) as pieces:
             return next(pieces, b"")
 
-    def _copy(self, allocation: str, task: str, stream: str, out: BinaryIO) -> None:
-        size, half = self._size(allocation, task, stream), LARGEST // 2
+    def _copy(self, allocation: str, task: str, stream: str, size: int, out: BinaryIO) -> None:
+        half = LARGEST // 2
+        if not size:  # asking for a log that is not there takes Nomad seconds
+            return
         if size <= LARGEST:
             with self._open(allocation, task, stream) as pieces:
                 _copy_bytes(pieces, out, LARGEST)
@@ -56,12 +60,14 @@ class Logs:
         with self._open(allocation, task, stream, origin="end", offset=half) as pieces:
             _copy_bytes(pieces, out, half)
 
-    def _size(self, allocation: str, task: str, stream: str) -> int:
-        """Bytes of the files that Nomad has kept of a stream; it drops the oldest."""
+    def _sizes(self, allocation: str) -> Counter[str]:
+        """`<task>.<stream>` -> bytes of the files of it that are kept; Nomad drops the oldest."""
         path = ("client", "fs", "ls", allocation)
-        files = self._api.get_or_none(*path, path="alloc/logs", **self._where) or []
-        start = f"{task}.{stream}."
-        return sum(file["Size"] for file in files if file["Name"].startswith(start))
+        files = self._api.get(*path, path="alloc/logs", **self._where)
+        sizes: Counter[str] = Counter()
+        for file in files:
+            sizes[file["Name"].rpartition(".")[0]] += file["Size"]
+        return sizes
 
     def _open(self, allocation: str, task: str, stream: str, **span: Any) -> "_Pieces":
         query = {"task": task, "type": stream, "plain": "true", "origin": "start", **span}

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,10 +20,12 @@ LANES = 16
 POLL_SECONDS = 2.0  # between listings when nothing hints at a change
 POLL_SECONDS_WITH_HINTS = 10.0
 _PENDING_LOOK_SECONDS = 5.0
-_SHARE = 4.0  # a listing is followed by this many times its own duration without one
+FEW = 16  # jobs whose allocations are asked for one by one
+_SHARE = 19.0  # a listing is followed by this many times its own duration without one
 
 Document = Mapping[str, Any]
 Where = Mapping[str, str]  # namespace and region, as query parameters
+Place = tuple[tuple[str, str], ...]  # the same, to be compared
 
 _GONE = Observation(Phase.ENDED, ending=Ending(gone=True, detail="Nomad no longer knows the job"))
 
@@ -111,25 +114,25 @@ class Tracker:
         began = time.monotonic()
         self._hinted.clear()
         self._list(ours)
+        self._cost = time.monotonic() - began
         self._look_closer([job for job in ours if job not in self._ended])
         self._listed_at = time.monotonic()
-        self._cost = self._listed_at - began
 
     def _is_due(self, ours: Sequence[JobId]) -> bool:
         """Hints, the poll and jobs never seen call for a listing; its own cost spaces them."""
         if any(job not in self._jobs and job not in self._sent for job in ours):
             return True
         quiet = time.monotonic() - self._listed_at
-        if quiet < _SHARE * self._cost:
-            return False
-        return self._hinted.is_set() or quiet > self.poll_seconds
+        if quiet > self.poll_seconds:
+            return True
+        return self._hinted.is_set() and quiet > _SHARE * self._cost
 
     def _list(self, ours: Sequence[JobId]) -> None:
-        sites = {tuple(sorted(site.where.items())) for job in ours if (site := self._site_of(job))}
+        places = {_place_of(site) for job in ours if (site := self._site_of(job))}
         self._sent = set()
         found: dict[JobId, Document] = {}
-        for where in sorted(sites):
-            reply = self._api.call("get", "jobs", params={"prefix": self._prefix, **dict(where)})
+        for place in sorted(places):
+            reply = self._api.call("get", "jobs", params={"prefix": self._prefix, **dict(place)})
             self._server_time = _date_of(reply.headers.get("Date", ""))
             found.update((JobId(job["ID"]), job) for job in reply.json())
         self._jobs = found
@@ -137,7 +140,10 @@ class Tracker:
     def _look_closer(self, alive: Sequence[JobId]) -> None:
         """Ask for the allocations of jobs that ended or are on the way to run."""
         jobs = [job for job in alive if self._needs_details(job)]
-        details = map_all(self.allocations, jobs, LANES)
+        if len(jobs) > FEW:
+            details = self._listed_allocations(jobs)
+        else:
+            details = map_all(self.allocations, jobs, LANES)
         for job, allocations in zip(jobs, details, strict=True):
             self._place(job, self._jobs[job], allocations)
 
@@ -169,6 +175,19 @@ class Tracker:
             return None
         age = self._server_time - _seconds_of(run.started_at)
         return time.monotonic() - max(0.0, age)
+
+    def _listed_allocations(self, jobs: Sequence[JobId]) -> list[Sequence[Document]]:
+        """The allocations of many jobs, by one list for each place."""
+        details: dict[JobId, list[Document]] = {job: [] for job in jobs}
+        parents: dict[Place, set[str]] = defaultdict(set)
+        for job in jobs:
+            if site := self._site_of(job):
+                parents[_place_of(site)].add(job.rpartition("/dispatch-")[0])
+        for place, ids in parents.items():
+            wanted = " or ".join(f'Job.ParentID == "{parent}"' for parent in sorted(ids))
+            for allocation in self._api.get("allocations", filter=wanted, **dict(place)):
+                details.get(allocation["JobID"], []).append(allocation)
+        return [details[job] for job in jobs]
 
     def _allocations(self, job: JobId, site: Site) -> Sequence[Document]:
         found: list[Document] = self._api.get("job", job, "allocations", **site.where)
@@ -202,6 +221,10 @@ class Tracker:
             placement = self._placement_of(job)
             self._placements[parent] = (time.monotonic(), placement)
         return Observation(Phase.PENDING, detail=placement.why, hopeless=placement.hopeless)
+
+
+def _place_of(site: Site) -> Place:
+    return tuple(sorted(site.where.items()))
 
 
 def _date_of(header: str) -> float:

@@ -15,6 +15,7 @@ CoordinatorError
 │   ├── ClusterUnavailable   worth another try; nothing may be concluded
 │   └── JobRefused           the cluster will never take this job
 ├── CredentialsError         expired or refused credentials
+│   ├── KeysRefused          AWS keys that are missing, expired or unknown
 │   └── AccessRefused        good credentials, which do not give this right
 ├── WorkInterrupted          a worker was asked to stop
 ├── Interrupted              Ctrl-C before there was anything to wait for
@@ -162,6 +163,10 @@ class CredentialsError(CoordinatorError):
     """Expired or refused credentials."""
 
     exit_code = ExitCode.STOPPED_EARLY
+
+
+class KeysRefused(CredentialsError):
+    """AWS keys that are missing, expired or unknown: others may do."""
 
 
 class AccessRefused(CredentialsError):

@@ -8,7 +8,7 @@ import structlog
 
 from coordinator.clock import Clock
 from coordinator.domain.verdicts import Ending
-from coordinator.errors import CredentialsError, WorkerExit
+from coordinator.errors import CredentialsError, KeysRefused, WorkerExit
 from coordinator.ledger import Dispatch, Ledger
 
 FIRST_HOLD, LONGEST_HOLD = 2.0, 30.0  # seconds between two tries
@@ -51,6 +51,7 @@ class CredentialsPause:
         """`probe`: something cheap for which the same keys are needed."""
         self._keys, self._ledger, self._clock, self._probe = keys, ledger, clock, probe
         self.why = ""  # in words; "" = the batch does not wait
+        self._reason = self._since = ""
         self._hold, self._try_at = FIRST_HOLD, 0.0
         self._newest = 0  # the last dispatch that was sent before the batch last went on
         self._strikes = 0
@@ -73,7 +74,8 @@ class CredentialsPause:
 
     def begin(self, error: CredentialsError) -> None:
         """Wait, because of this; one pause however often it is refused."""
-        self._wait(str(error), self._hold)
+        advice = self._keys.advice() if isinstance(error, KeysRefused) else error.hint
+        self._wait(str(error), advice, self._hold)
         self._hold = min(LONGEST_HOLD, self._hold * 2)
 
     def end(self) -> None:
@@ -94,7 +96,7 @@ class CredentialsPause:
             return
         self._strikes += 1
         hold = min(LONGEST_JOBS_HOLD, JOBS_HOLD * 2.0 ** (self._strikes - 1))
-        self._wait(f"the keys of job {dispatch.name} were refused", hold)
+        self._wait(f"the keys of job {dispatch.name} were refused", self._keys.advice(), hold)
 
     def excuses(self, ending: Ending) -> bool:
         """Whether the items of a job that ended so are given back rather than charged.
@@ -103,11 +105,14 @@ class CredentialsPause:
         """
         return ending.exit_code == WorkerExit.CREDENTIALS and self._strikes < MOST_STRIKES
 
-    def _wait(self, why: str, hold: float) -> None:
+    def _wait(self, why: str, advice: str, hold: float) -> None:
         self._try_at = self._clock.monotonic() + hold
-        if self.why:
-            return
-        at = time.strftime("%H:%M", time.localtime(self._clock.now()))
-        self.why = f"credentials refused since {at}: {why}; {self._keys.advice()}"
-        self._ledger.note("credentials_paused", self.why)
-        self._log.warning("credentials refused", why=why)
+        is_new = not self.why
+        if is_new:
+            self._since = time.strftime("%H:%M", time.localtime(self._clock.now()))
+        if why != self._reason or is_new:
+            self._reason = why  # another part may be refused by now
+            self.why = f"credentials refused since {self._since}: {why}; {advice}"
+            self._log.warning("credentials refused", why=why)
+        if is_new:
+            self._ledger.note("credentials_paused", self.why)

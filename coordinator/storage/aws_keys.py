@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coordinator.errors import CredentialsError
+from coordinator.errors import KeysRefused
 
 if TYPE_CHECKING:
     import boto3
@@ -103,7 +103,7 @@ def caller_keys() -> AwsKeys:
     """The keys that this process would use now, read anew.
 
     Raises:
-        CredentialsError: there are none, or they are known to have expired.
+        KeysRefused: there are none, or they are known to have expired.
     """
     import boto3  # takes a while to import
     from botocore.exceptions import BotoCoreError
@@ -201,8 +201,8 @@ def _expiry(found: Any, session: "boto3.session.Session") -> float | None:
     return None
 
 
-def _no_keys(why: str) -> CredentialsError:
-    return CredentialsError(
+def _no_keys(why: str) -> KeysRefused:
+    return KeysRefused(
         "no AWS keys can be used",
         why=why,
         hint="log in (aws sso login), or put keys into the environment or the AWS files",

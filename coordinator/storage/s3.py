@@ -20,6 +20,7 @@ from botocore.config import Config
 from coordinator.errors import (
     AccessRefused,
     CredentialsError,
+    KeysRefused,
     ObjectMissing,
     StorageError,
     StorageUnavailable,
@@ -97,9 +98,7 @@ def _again(
         used = self._client
         try:
             return method(self, *args, **kwargs)
-        except AccessRefused:
-            raise
-        except CredentialsError:
+        except KeysRefused:
             self._client = _clients.renewed(used)
             return method(self, *args, **kwargs)
 
@@ -110,7 +109,7 @@ class S3Storage:
     """A bucket, or what is below a prefix of one. Safe for many threads.
 
     Endpoint, region and keys come from the standard AWS environment and files; these are read anew
-    when keys are refused. Every method raises CredentialsError where keys are missing, expired or
+    when keys are refused. Every method raises KeysRefused where keys are missing, expired or
     refused then too, AccessRefused where they are good and may not do this.
     """
 
@@ -355,8 +354,8 @@ def _of_code(code: str, name: str, message: str) -> StorageError | CredentialsEr
     return StorageError(f"{name} cannot be read or written", why=why, hint=hint)
 
 
-def _no_access(name: str, why: str) -> CredentialsError:
-    return CredentialsError(
+def _no_access(name: str, why: str) -> KeysRefused:
+    return KeysRefused(
         f"no access to {name}",
         why=why,
         hint="renew the AWS keys, then try again",

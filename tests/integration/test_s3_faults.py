@@ -10,6 +10,7 @@ from coordinator.errors import (
     AccessRefused,
     BadInput,
     CredentialsError,
+    KeysRefused,
     SourceUnreachable,
     StorageError,
     StorageUnavailable,
@@ -40,8 +41,8 @@ def refusal(code: str, message: str = "because") -> bytes:
 @pytest.mark.parametrize(
     ("status", "code", "expected"),
     [
-        (400, "ExpiredToken", CredentialsError),
-        (403, "InvalidAccessKeyId", CredentialsError),
+        (400, "ExpiredToken", KeysRefused),
+        (403, "InvalidAccessKeyId", KeysRefused),
         (403, "AccessDenied", AccessRefused),
         (403, "RequestTimeTooSkewed", StorageUnavailable),
         (503, "SlowDown", StorageUnavailable),
@@ -59,7 +60,7 @@ def test_codes(
             store.read("a")
         assert type(caught.value) is expected
         assert code in str(caught.value)
-        tries = {StorageUnavailable: ATTEMPTS, CredentialsError: 2}.get(expected, 1)
+        tries = {StorageUnavailable: ATTEMPTS, KeysRefused: 2}.get(expected, 1)
         assert len(server.requests) == tries
 
 

@@ -9,13 +9,13 @@ from coordinator.domain.items import WorkItem
 from coordinator.domain.states import AttemptState as S
 from coordinator.domain.verdicts import Ending
 from coordinator.engine.credentials import LONGEST_HOLD, MOST_STRIKES, CredentialsPause
-from coordinator.errors import CredentialsError, WorkerExit
+from coordinator.errors import CredentialsError, KeysRefused, WorkerExit
 from coordinator.ledger import Dispatch, Ledger
 from tests.fakes import HandClock
 
 REFUSED = Ending(exit_code=WorkerExit.CREDENTIALS)
 FINE = Ending(exit_code=0)
-EXPIRED = CredentialsError("no access to s3://b/k", why="expired (ExpiredToken)")
+EXPIRED = KeysRefused("no access to s3://b/k", why="expired (ExpiredToken)")
 
 
 class FakeKeys:

@@ -43,7 +43,7 @@ def refusal(file: Path | None = None, **flags: Any) -> str:
 
 def test_defaults() -> None:
     settings = load_settings()
-    assert (settings.cluster, settings.wait_seconds, settings.slots) == ("local", 0, os.cpu_count())
+    assert (settings.cluster, settings.wait_seconds, settings.slots) == ("local", 0, None)
     assert settings.stop_threshold is None and settings.resume_threshold is None
     assert (settings.log_dir, settings.report_dir) == (Path("local-logs"), Path("local-reports"))
     assert settings.secrets == {}
@@ -76,7 +76,7 @@ def test_variables_of_others_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("COORDINATOR_TEST_DATA", "/data")
     monkeypatch.setenv("COORDINATOR_JOB", "x")
     monkeypatch.setenv("SLOTS", "99")
-    assert load_settings().slots == os.cpu_count()
+    assert load_settings().slots is None
 
 
 def test_places_in_the_file_start_at_the_file(tmp_path: Path) -> None:

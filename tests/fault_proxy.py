@@ -28,6 +28,7 @@ class FaultProxy:
 
     url: str = ""
     fault: Callable[[Passing], Answer | None] = lambda _request: None  # None = pass it on
+    cut: Callable[[Passing], bool] = lambda _request: False  # whether its answer is lost on the way
     seen: list[Passing] = field(default_factory=list)
 
 
@@ -70,6 +71,9 @@ def fault_proxy(
             request = Passing(self.command, self.path, dict(self.headers.items()))
             proxy.seen.append(request)
             status, headers, data = proxy.fault(request) or self.passed_on(request, body)
+            if proxy.cut(request):
+                self.close_connection = True
+                return
             self.send_response(status)
             for name, value in {"content-length": str(len(data)), **headers}.items():
                 self.send_header(name, value)

@@ -5,7 +5,7 @@
 set -uo pipefail
 
 # program:package
-needs="dockerd:docker.io debootstrap:debootstrap strace:strace"
+needs="dockerd:docker.io debootstrap:debootstrap strace:strace faketime:faketime"
 
 missing=()
 for pair in $needs; do

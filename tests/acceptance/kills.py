@@ -23,6 +23,22 @@ def workplace(folder: Path) -> Workplace:
     return Workplace.made(folder, LANGUAGES, 10, pack=2, score_pack=4, seconds=0.1)
 
 
+def calm_scores(place: Workplace) -> dict[str, bytes]:
+    """The scores of a batch that nobody disturbs, in other packs."""
+    before = place.witnessed()
+    place.set_model()
+    large = place.pipeline.read_text().replace("size: 2", "size: 10").replace("size: 4", "size: 15")
+    (place.folder / "large.yml").write_text(large)
+    flags = place.submit_flags("calm", "--slots", 2)
+    flags[flags.index("pipeline.yml")] = "large.yml"
+    done = place.run("submit", *flags)
+    assert done.returncode == 0, done.stderr
+    place.set_model(seconds=0.1)
+    batch = place.batch("calm")
+    assert_undamaged(batch, place.witnessed() - before)
+    return batch.scores()
+
+
 @dataclass
 class Figures:
     """What the kills did."""

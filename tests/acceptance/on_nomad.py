@@ -1,5 +1,6 @@
 """Batches as a user runs them, on a real Nomad; what is left of them, read through its API."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,13 +9,13 @@ from typing import Any
 import boto3
 from agents import Cluster
 
-from tests.acceptance.batches import BatchSeen, Workplace
+from tests.acceptance.batches import BatchSeen, Workplace, assert_whole
 from tests.servers import S3Server
 
 # Small, quick jobs on this machine; `environment`: nothing secret but a test's own keys.
 VARIABLES = """
 driver       = "raw_exec"
-mhz_per_core = 100
+mhz_per_core = 1000
 disk_mb      = 50
 log_files    = 2
 log_file_mb  = 2
@@ -128,10 +129,16 @@ class NomadBatch(BatchSeen):
         return Counter(whole["DispatchIdempotencyToken"] for whole in wholes)
 
 
-def assert_one_job_a_token_on_nomad(batch: NomadBatch) -> None:
-    """As the cluster itself has it, whatever the ledger says."""
+def assert_whole_on_nomad(batch: NomadBatch) -> None:
+    """Each item ended once in success, with whole files of its own attempt; one job a token."""
+    assert_whole(batch)
     tokens = {row["token"] for row in batch.rows("SELECT token FROM dispatches")}
     assert batch.tokens() == dict.fromkeys(tokens, 1)
+    for outcome in batch.outcomes():
+        folder = f"items/{outcome['item']}/{outcome['step']}/a{outcome['attempt']}"
+        for file in outcome["files"]:
+            data = batch.read(f"{folder}/{file['name']}")
+            assert hashlib.sha256(data).hexdigest() == file["sha256"]
 
 
 # S3

@@ -24,7 +24,7 @@ from tests.acceptance.kills import (
     DIRECTIONS,
     LANGUAGES,
     Figures,
-    assert_undamaged,
+    calm_scores,
     killed_batch,
     workplace,
 )
@@ -44,19 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
 
 @pytest.fixture(scope="module")
 def calm(place: Workplace) -> dict[str, bytes]:
-    """The scores of a batch that nobody disturbs, in other packs."""
-    before = place.witnessed()
-    place.set_model()
-    large = place.pipeline.read_text().replace("size: 2", "size: 10").replace("size: 4", "size: 15")
-    (place.folder / "large.yml").write_text(large)
-    flags = place.submit_flags("calm", "--slots", 2)
-    flags[flags.index("pipeline.yml")] = "large.yml"
-    done = place.run("submit", *flags)
-    assert done.returncode == 0, done.stderr
-    place.set_model(seconds=0.1)
-    batch = place.batch("calm")
-    assert_undamaged(batch, place.witnessed() - before)
-    return batch.scores()
+    return calm_scores(place)
 
 
 def test_twenty_kills_of_the_coordinator(

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from agents import Cluster, Options, dev_agent
 
-from tests.acceptance.batches import LANGUAGES, Workplace, assert_whole
+from tests.acceptance.batches import LANGUAGES, Workplace
 from tests.acceptance.on_nomad import (
     Nomad,
     NomadBatch,
     NomadWorkplace,
-    assert_one_job_a_token_on_nomad,
+    assert_whole_on_nomad,
     uploaded,
     with_keys,
 )
@@ -106,8 +106,7 @@ def run(place: NomadWorkplace, name: str, say: Callable[[str], None]) -> NomadBa
     assert done.returncode == 0, done.stderr
     assert f"{name}  90 items  =  90 succeeded" in done.stdout
     batch = place.batch(name)
-    assert_whole(batch)
-    assert_one_job_a_token_on_nomad(batch)
+    assert_whole_on_nomad(batch)
     assert place.witnessed() - before == dict.fromkeys(batch.directions().values(), 1)
     assert not (place.folder / "outputs" / name).exists()
     jobs, objects = len(batch.job_ids()), len(batch.keys())

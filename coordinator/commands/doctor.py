@@ -8,8 +8,8 @@ from pathlib import Path
 
 from coordinator.bootstrap.doctor import nomad_findings
 from coordinator.clock import timestamp
+from coordinator.commands.models import checked_model
 from coordinator.domain.findings import Finding, fail, ok, warn
-from coordinator.domain.model_folder import check_model
 from coordinator.errors import CoordinatorError, CredentialsError
 from coordinator.pipelines import Pipeline, read_pipeline
 from coordinator.settings import Settings
@@ -57,9 +57,9 @@ def _model(settings: Settings, pipeline: Pipeline | None) -> Iterator[Finding]:
         if pipeline is not None and pipeline.uses("inference"):
             yield fail("model", "none was given, and the pipeline runs inference", "--model FOLDER")
         return
-    folder = Path(settings.model).absolute()
     try:
-        yield ok("model", f"{folder} ({check_model(folder)})")
+        model = checked_model(settings.model)
+        yield ok("model", f"{model.folder} ({model.kind})")
     except CoordinatorError as error:
         yield from _faults("model", error)
 

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 from coordinator.bootstrap import batch_folder
 from coordinator.catalog import Needs, Selection, open_source, select_items
 from coordinator.clock import Clock
+from coordinator.commands.models import Model, checked_model
 from coordinator.commands.placing import UNKNOWN_LANES, Place, place_of
 from coordinator.commands.record import BatchRecord, Skipped, digest_of
-from coordinator.domain.model_folder import check_model
 from coordinator.domain.names import batch_name_problem
 from coordinator.domain.paths import BatchKeys
 from coordinator.engine import Thresholds, pack_size, thresholds_for
@@ -93,12 +93,6 @@ class Plan:
         }
 
 
-@dataclass(frozen=True)
-class _Model:
-    folder: str
-    kind: str
-
-
 class Checks:
     """Runs checks one after the other and remembers what each of them found wrong."""
 
@@ -138,7 +132,7 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
     settings, checks = request.settings, Checks()
     pipeline = checks.run(lambda: _pipeline(settings))
     model = checks.run(lambda: _model(settings, pipeline))
-    storage = checks.run(lambda: _writable(_output_root(request, pipeline)))
+    storage = checks.run(lambda: _writable(output_root_of(request, pipeline)))
     checks.run(lambda: _keys_to_hand_on(settings))
     name = checks.run(lambda: _new_name(request, pipeline, storage, clock.now()))
     root = storage.uri if storage else None
@@ -159,6 +153,7 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
         cluster=settings.cluster,
         slots=place.lanes,
         keep_jobs=settings.keep_jobs if settings.keep_jobs is not None else place.keeps_jobs,
+        save_ledger=settings.save_ledger,
         uid=place.uid,
         nomad=place.nomad,
         job_vars=str(settings.job_vars.absolute()) if settings.job_vars else "",
@@ -235,21 +230,20 @@ def _thresholds(settings: Settings, pipeline: Pipeline | None, place: Place | No
     )
 
 
-def _model(settings: Settings, pipeline: Pipeline | None) -> _Model:
+def _model(settings: Settings, pipeline: Pipeline | None) -> Model:
     needed = pipeline.uses("inference") if pipeline else bool(settings.model)
     if not needed:
-        return _Model("", "")
+        return Model("", "")
     if not settings.model:
         raise ModelError(
             "no model was given",
             why="the pipeline runs inference",
-            hint="--model FOLDER with a handler.py or a Hugging Face model",
+            hint="--model FOLDER (or s3://...) with a handler.py or a Hugging Face model",
         )
-    folder = Path(settings.model).absolute()
-    return _Model(str(folder), check_model(folder))
+    return checked_model(settings.model)
 
 
-def _output_root(request: SubmitRequest, pipeline: Pipeline | None) -> str:
+def output_root_of(request: SubmitRequest, pipeline: Pipeline | None) -> str:
     of_pipeline = pipeline.output_root if pipeline else ""
     return request.output_root or of_pipeline or request.settings.output_root
 

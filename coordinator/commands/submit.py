@@ -6,15 +6,22 @@ from pathlib import Path
 from coordinator.bootstrap import batch_folder
 from coordinator.clock import Clock
 from coordinator.commands.driving import Driven, Watch, drive
-from coordinator.commands.planning import Plan, SubmitRequest, refuse_known_name, source_of
+from coordinator.commands.planning import (
+    Plan,
+    SubmitRequest,
+    output_root_of,
+    refuse_known_name,
+    source_of,
+)
 from coordinator.commands.record import BatchRecord, as_document, digest_of, record_of
+from coordinator.commands.saving import Place, Superseded, restore
 from coordinator.domain.items import WorkItem
 from coordinator.engine import sort_key
 from coordinator.errors import Problem, UsageError
-from coordinator.ledger import Ledger
+from coordinator.ledger import FILE, Ledger
 from coordinator.pipelines import read_pipeline
 from coordinator.settings import Settings
-from coordinator.storage import open_storage
+from coordinator.storage import folder_address, open_storage
 
 
 def begin(plan: Plan, settings: Settings, clock: Clock) -> None:
@@ -53,7 +60,32 @@ def resume(request: SubmitRequest, given: set[str], clock: Clock, watch: Watch) 
             changed.to_batch()  # checks the thresholds
             ledger.set_record(as_document(changed))
 
-    return drive(request.settings, name, clock, watch, prepare)
+    if not (batch_folder(request.settings, name) / FILE).exists():
+        restore(_from_elsewhere(request, given, clock), name, clock)
+    try:
+        return drive(request.settings, name, clock, watch, prepare)
+    except Superseded:
+        restore(_from_elsewhere(request, given, clock), name, clock)
+        return drive(request.settings, name, clock, watch, prepare)
+
+
+def _from_elsewhere(request: SubmitRequest, given: set[str], clock: Clock) -> Place:
+    """Where a batch that was driven elsewhere goes on: here, with what is given here."""
+    settings = request.settings
+    ledger = batch_folder(settings, request.batch_name or "") / FILE
+    pipeline = read_pipeline(settings.pipeline) if settings.pipeline else None
+    root = output_root_of(request, pipeline)
+    if ledger.exists():
+        root = _record_at(settings, request.batch_name or "", clock).output_root
+    return Place(settings, root, lambda record: _retuned(record, settings, given))
+
+
+def _record_at(settings: Settings, batch: str, clock: Clock) -> BatchRecord:
+    ledger = Ledger.open(batch_folder(settings, batch), clock, read_only=True)
+    try:
+        return record_of(ledger)
+    finally:
+        ledger.close()
 
 
 def _retuned(record: BatchRecord, settings: Settings, given: set[str]) -> BatchRecord:
@@ -64,8 +96,12 @@ def _retuned(record: BatchRecord, settings: Settings, given: set[str]) -> BatchR
         "max_same_failure",
         "slots",
         "keep_jobs",
+        "save_ledger",
     )
-    return record.model_copy(update={n: getattr(settings, n) for n in tunable if n in given})
+    changed: dict[str, object] = {n: getattr(settings, n) for n in tunable if n in given}
+    if "job_vars" in given:
+        changed["job_vars"] = str(settings.job_vars.absolute()) if settings.job_vars else ""
+    return record.model_copy(update=changed)
 
 
 def _refuse_contradictions(
@@ -75,7 +111,7 @@ def _refuse_contradictions(
     pipeline = settings.pipeline if "pipeline" in given else None
     if pipeline and read_pipeline(pipeline) != record.pipeline:
         problems.append(Problem("--pipeline", f"{pipeline} differs from the batch's"))
-    if "model" in given and str(Path(settings.model).absolute()) != record.model:
+    if "model" in given and folder_address(settings.model) != record.model:
         problems.append(Problem("--model", f"the batch runs with {record.model}"))
     if "output_root" in given and open_storage(settings.output_root).uri != record.output_root:
         problems.append(Problem("--output_root", f"the batch writes to {record.output_root}"))

@@ -5,9 +5,18 @@ from urllib.parse import unquote, urlsplit
 
 from coordinator.errors import UsageError
 from coordinator.storage.base import Storage
+from coordinator.storage.folders import folder_address, local_folder, sketched_folder
 from coordinator.storage.locations import is_remote, open_location
 
-__all__ = ["Storage", "is_remote", "open_location", "open_storage"]
+__all__ = [
+    "Storage",
+    "folder_address",
+    "is_remote",
+    "local_folder",
+    "open_location",
+    "open_storage",
+    "sketched_folder",
+]
 
 
 def open_storage(uri: str) -> Storage:

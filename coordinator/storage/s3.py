@@ -33,7 +33,7 @@ from coordinator.storage.streams import guarded
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef, ObjectTypeDef
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
@@ -203,6 +203,15 @@ class S3Storage:
         for page in self._pages(checked_prefix(prefix)):
             yield from page
 
+    def versions(self) -> dict[str, tuple[int, str]]:
+        """Every key of the store with its size in bytes and what changes when its content does."""
+        found: dict[str, tuple[int, str]] = {}
+        while entries := self._entries("", max(found, default="")):
+            for entry in entries:
+                key = entry["Key"][len(self._prefix) :]
+                found[key] = (entry["Size"], entry["ETag"])
+        return found
+
     def delete(self, prefix: str) -> int:
         count = 0
         for page in self._pages(checked_folder(prefix)):
@@ -216,16 +225,19 @@ class S3Storage:
             yield page
             after = page[-1]
 
-    @_again
     def _page(self, prefix: str, after: str) -> Sequence[str]:
         """Up to 1,000 keys that come after `after`: as many as one request may also delete."""
+        return [entry["Key"][len(self._prefix) :] for entry in self._entries(prefix, after)]
+
+    @_again
+    def _entries(self, prefix: str, after: str) -> Sequence["ObjectTypeDef"]:
         with self._asking(prefix):
             found = self._client.list_objects_v2(
                 Bucket=self._bucket,
                 Prefix=self._prefix + prefix,
                 StartAfter=self._prefix + after if after else "",
             )
-        return [entry["Key"][len(self._prefix) :] for entry in found.get("Contents", [])]
+        return found.get("Contents", [])
 
     @_again
     def _delete(self, keys: Sequence[str]) -> None:

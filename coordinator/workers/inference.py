@@ -14,6 +14,7 @@ from coordinator.domain.text import read_lines
 from coordinator.domain.work import Done
 from coordinator.errors import BadInput
 from coordinator.inference import BatchRecord, load_model
+from coordinator.storage import local_folder
 
 TRANSLATIONS = "translations.jsonl"
 
@@ -25,7 +26,7 @@ class InferenceJob:
         options = InferenceOptions.model_validate(handoff.options)
         self._log = structlog.get_logger().bind(dispatch=handoff.dispatch)
         self._model = load_model(
-            Path(handoff.model),
+            local_folder(handoff.model),
             device=options.device,
             batch_size=options.batch_size,
             on_batch=self._log_batch,

@@ -37,6 +37,8 @@ _REFUSALS = (
     "not found",
     "Unset variable",
 )
+# What it says, with status 500 too, where nothing may be concluded.
+_OUTAGES = ("failed to get conn", "EOF", "No cluster leader", "No path to region", "timed out")
 
 
 class NomadRefusal(ClusterError):
@@ -194,7 +196,8 @@ def _document(reply: requests.Response) -> Any:
 
 
 def _is_refusal(said: str) -> bool:
-    return "rpc error" not in said and any(text in said for text in _REFUSALS)
+    """Told by Nomad's words, which an agent that passes a request on wraps in `rpc error: `."""
+    return not any(text in said for text in _OUTAGES) and any(text in said for text in _REFUSALS)
 
 
 def _plain(error: Exception) -> str:

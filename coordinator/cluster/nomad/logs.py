@@ -1,14 +1,18 @@
 """Bringing a job's logs and task events home from Nomad: bounded, and written aside first."""
 
 import json
-from collections import Counter
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import requests
+import urllib3
+
 from coordinator.cluster.files import aside, write_whole
 from coordinator.cluster.nomad.api import NomadApi, NomadRefusal
+from coordinator.errors import ClusterUnavailable
 
 LARGEST = 10 * 2**20  # bytes of one stream that are kept: as much of its head as of its tail
 STREAMS = ("stdout", "stderr")
@@ -31,10 +35,12 @@ class Logs:
         Raises:
             NomadRefusal: the logs are gone, or their node is.
         """
-        sizes = self._sizes(allocation)
         for stream in STREAMS:
-            with aside(folder / f"{name}.{stream}.0") as out:
-                self._copy(allocation, task, stream, sizes.get(f"{task}.{stream}", 0), out)
+            with (
+                aside(folder / f"{name}.{stream}.0") as out,
+                self._open(allocation, task, stream) as pieces,
+            ):
+                _copy_bounded(pieces, out)
 
     def save_nothing(self, task: str, folder: Path) -> None:
         """The streams of a task that never ran."""
@@ -45,29 +51,6 @@ class Logs:
         """At most a quarter of a megabyte from byte `offset` on."""
         with self._open(allocation, task, stream, offset=offset) as pieces:
             return next(pieces, b"")
-
-    def _copy(self, allocation: str, task: str, stream: str, size: int, out: BinaryIO) -> None:
-        half = LARGEST // 2
-        if not size:  # asking for a log that is not there takes Nomad seconds
-            return
-        if size <= LARGEST:
-            with self._open(allocation, task, stream) as pieces:
-                _copy_bytes(pieces, out, LARGEST)
-            return
-        with self._open(allocation, task, stream) as pieces:
-            _copy_bytes(pieces, out, half)
-        out.write(b"\n[%d bytes left out]\n" % (size - 2 * half))
-        with self._open(allocation, task, stream, origin="end", offset=half) as pieces:
-            _copy_bytes(pieces, out, half)
-
-    def _sizes(self, allocation: str) -> Counter[str]:
-        """`<task>.<stream>` -> bytes of the files of it that are kept; Nomad drops the oldest."""
-        path = ("client", "fs", "ls", allocation)
-        files = self._api.get(*path, path="alloc/logs", **self._where)
-        sizes: Counter[str] = Counter()
-        for file in files:
-            sizes[file["Name"].rpartition(".")[0]] += file["Size"]
-        return sizes
 
     def _open(self, allocation: str, task: str, stream: str, **span: Any) -> "_Pieces":
         query = {"task": task, "type": stream, "plain": "true", "origin": "start", **span}
@@ -88,7 +71,13 @@ class _Pieces:
         self._reply = reply
 
     def __enter__(self) -> Iterator[bytes]:
-        return iter(()) if self._reply is None else self._reply.iter_content(_CHUNK)
+        return iter(()) if self._reply is None else self._pieces()
+
+    def _pieces(self) -> Iterator[bytes]:
+        try:
+            yield from self._reply.iter_content(_CHUNK)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise ClusterUnavailable("a log was cut off on its way", why=str(error)) from error
 
     def __exit__(self, *_: object) -> None:
         if self._reply is not None:
@@ -120,9 +109,17 @@ def _event(nanoseconds: int, name: str, detail: str) -> dict[str, str]:
     return {"time": time, "event": name, "detail": detail}
 
 
-def _copy_bytes(pieces: Iterator[bytes], out: BinaryIO, count: int) -> None:
+def _copy_bounded(pieces: Iterator[bytes], out: BinaryIO) -> None:
+    """All of it, or its head and its tail with one line in place of what was between them."""
+    half = LARGEST // 2
+    head, tail, left_out = 0, deque[bytes](), 0
     for piece in pieces:
-        out.write(piece[:count])
-        count -= len(piece)
-        if count <= 0:
-            return
+        first, rest = piece[: half - head], piece[half - head :]
+        head += out.write(first)
+        if rest:
+            tail.append(rest)
+        while len(tail) > 1 and sum(map(len, tail)) - len(tail[0]) >= half:
+            left_out += len(tail.popleft())
+    if left_out:
+        out.write(b"\n[%d bytes left out]\n" % left_out)
+    out.writelines(tail)

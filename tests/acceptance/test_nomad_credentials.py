@@ -38,9 +38,6 @@ log_file_mb  = 2
 """
 
 
-# Bringing logs home lists their files first, which the shipped policy does not allow yet.
-
-
 @pytest.fixture
 def nomad(nomad_with_acl: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """ACLs are on, and the coordinator has the shipped policy."""

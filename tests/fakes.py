@@ -3,10 +3,11 @@
 import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from coordinator.cluster import JobId, JobSpec, Observation, Phase, Request
+from coordinator.cluster import JobId, JobSpec, Observation, Phase, Request, StillHeld
 from coordinator.domain.handoff import (
     Failure,
     FileRecord,
@@ -88,6 +89,9 @@ class FakeCluster:
         self._faults.clear()
 
     # what the protocol asks for
+
+    def held(self, _on_lost: Callable[[str], None]) -> AbstractContextManager[StillHeld]:
+        return nullcontext(lambda: True)
 
     def prepare(self, *, is_known: bool = False) -> None:
         """Nothing is needed."""

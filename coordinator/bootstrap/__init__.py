@@ -16,6 +16,7 @@ from coordinator.cluster import Cluster, JobSpec
 from coordinator.cluster.local import LocalCluster
 from coordinator.cluster.nomad.cluster import NomadCluster
 from coordinator.cluster.nomad.credentials import JobKeys
+from coordinator.cluster.nomad.lock import BatchLock
 from coordinator.domain.names import batch_name_problem
 from coordinator.errors import UsageError
 from coordinator.pipelines import Pipeline
@@ -80,6 +81,7 @@ def make_cluster(
             max_blocked=settings.max_blocked,
             wake=wake,
             listen=listen,
+            lock=_batch_lock(settings, venue),
         )
     return LocalCluster(
         batch_folder(settings, venue.batch) / "cluster",
@@ -87,6 +89,13 @@ def make_cluster(
         command=worker_command,
         environment=functools.partial(worker_environment, settings),
     )
+
+
+def _batch_lock(settings: Settings, venue: Venue) -> BatchLock:
+    region = {"region": venue.nomad.region} if venue.nomad.region else {}
+    where = {"namespace": venue.nomad.namespace, **region}
+    kept = batch_folder(settings, venue.batch) / "nomad.lock"
+    return BatchLock(nomad_api(settings, venue.nomad), venue.batch, where, kept)
 
 
 def parents_of(venue: Venue) -> list[Parent]:

@@ -71,6 +71,14 @@ class Tuning:
         ),
     ] = None
 
+    save_ledger: Annotated[
+        bool | None,
+        Parameter(
+            name=("--save_ledger", "--save-ledger"),
+            help="keep a copy of the ledger in the output root, so that another host can go on",
+        ),
+    ] = None
+
     def given(self) -> dict[str, object]:
         return {name: value for name, value in vars(self).items() if value is not None}
 

@@ -8,6 +8,16 @@ from coordinator.cluster.base import (
     Phase,
     Request,
     Resources,
+    StillHeld,
 )
 
-__all__ = ["Cluster", "JobId", "JobSpec", "Observation", "Phase", "Request", "Resources"]
+__all__ = [
+    "Cluster",
+    "JobId",
+    "JobSpec",
+    "Observation",
+    "Phase",
+    "Request",
+    "Resources",
+    "StillHeld",
+]

@@ -1,6 +1,7 @@
 """The one narrow seam to whatever runs the jobs. It speaks in batches."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +11,7 @@ from coordinator.domain.verdicts import Ending, StopReason
 from coordinator.errors import CoordinatorError
 
 JobId = NewType("JobId", str)
+StillHeld = Callable[[], bool]  # whether the batch is certainly ours still
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,18 @@ class Cluster(Protocol):
     @property
     def lanes(self) -> int | None:
         """How many dispatches can run at a time; None = not known."""
+        ...
+
+    def held(self, on_lost: Callable[[str], None]) -> AbstractContextManager[StillHeld]:
+        """Be the one driver of the batch between hosts for as long as the block runs.
+
+        Args:
+            on_lost: told why, by another thread, if that comes to an end before the block does.
+
+        Raises:
+            BatchBusy: another drives it; the message names it.
+            ClusterUnavailable, CredentialsError: nothing may be concluded.
+        """
         ...
 
     def prepare(self, *, is_known: bool = False) -> None:

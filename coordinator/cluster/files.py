@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def write_whole(target: Path, data: bytes) -> None:
-    with aside(target) as out:
+def write_whole(target: Path, data: bytes, mode: int = 0o644) -> None:
+    with aside(target, mode) as out:
         out.write(data)
 
 
 @contextmanager
-def aside(target: Path) -> Iterator[BinaryIO]:
+def aside(target: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """A file to be filled, put in place of `target` when it is whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
     descriptor, new = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as out:
             yield out
-        os.chmod(new, 0o644)
+        os.chmod(new, mode)
         os.replace(new, target)
     except BaseException:
         with suppress(FileNotFoundError):

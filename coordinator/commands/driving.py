@@ -8,13 +8,14 @@ from typing import Any
 
 from coordinator.bootstrap import batch_folder, make_cluster, make_key_shelf, set_up_log
 from coordinator.clock import Clock
-from coordinator.cluster import Cluster
+from coordinator.cluster import Cluster, StillHeld
 from coordinator.commands.credentials import KeyKeeper
 from coordinator.commands.record import BatchRecord, record_of
 from coordinator.commands.results import Results, results_of
+from coordinator.commands.saving import LedgerSaver
 from coordinator.domain.paths import BatchKeys
 from coordinator.engine import Driver, Recovery, Snapshot, Wish
-from coordinator.errors import ClusterError, CredentialsError, ExitCode
+from coordinator.errors import ClusterError, CredentialsError, ExitCode, StorageError
 from coordinator.ledger import ControlDesk, Ledger, driver_lock
 from coordinator.settings import Settings
 from coordinator.storage import Storage, open_storage
@@ -66,7 +67,8 @@ def drive(
     `prepare` may change the ledger first, once it is certain that nobody else drives the batch.
 
     Raises:
-        BatchBusy: another process drives it.
+        BatchBusy: another process drives it, on this host or another.
+        Superseded: it has gone on from another host since this ledger was written.
         LedgerError: the ledger cannot be written; what is committed is safe.
     """
     folder = batch_folder(settings, name)
@@ -84,29 +86,77 @@ def _drive(settings: Settings, ledger: Ledger, clock: Clock, watch: Watch) -> Dr
     record = record_of(ledger)
     set_up_log(record.logs.coordinator_log)
     cluster = make_cluster(settings, record.venue, clock.wake, listen=True)
-    keys = _keeper(settings, record, clock, watch.on_signal)
+    reins = _Reins()
     try:
+        with cluster.held(reins.lost) as still_held:
+            return _Run(settings, ledger, clock, watch, cluster, reins, still_held).to_its_end()
+    finally:
+        cluster.close()
+
+
+class _Reins:
+    """Tells the driver, as soon as there is one, that the batch is no longer ours."""
+
+    def __init__(self) -> None:
+        self._driver: Driver | None = None
+        self._why = ""
+
+    def lost(self, why: str) -> None:
+        self._why = why
+        if self._driver:
+            self._driver.leave(why)
+
+    def hold(self, driver: Driver) -> None:
+        self._driver = driver
+        if self._why:
+            driver.leave(self._why)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A batch that is ours to drive, once."""
+
+    settings: Settings
+    ledger: Ledger
+    clock: Clock
+    watch: Watch
+    cluster: Cluster
+    reins: _Reins
+    still_held: StillHeld
+
+    def to_its_end(self) -> Driven:
+        ledger, cluster, record = self.ledger, self.cluster, record_of(self.ledger)
+        keys = _keeper(self.settings, record, self.clock, self.watch.on_signal)
         storage = open_storage(record.output_root)
         keys.start(lambda: storage.size(BatchKeys(record.batch).record))
+        saver = LedgerSaver(ledger, storage, record.batch, self.clock, self.still_held)
+        saver.start(on=record.save_ledger)
         cluster.prepare(is_known=bool(ledger.out()))
         keys.look()  # not before: now it is certain that the jobs which may read them are ours
         _leave_word(record, ledger, storage)
-        driver = Driver(record.to_batch(), ledger, cluster, storage, clock, keys=keys)
-        with _signals(driver, watch.on_signal) as signals:
+        batch = record.to_batch()
+        driver = Driver(batch, ledger, cluster, storage, self.clock, save=saver, keys=keys)
+        self.reins.hold(driver)
+        with _signals(driver, self.watch.on_signal) as signals:
             recovery = driver.recover()
-            watch.on_recovery(recovery)
-            driver.run(watch.on_tick)
-        results = results_of(ledger, record)
-        if results.is_finished and not record.keep_jobs:
-            _dismantle(cluster)
-    finally:
-        cluster.close()
-    if results.is_finished:
-        with suppress(ClusterError, CredentialsError):  # `purge` does it again
-            keys.finish()
-    ended_by = signals.first if not results.is_finished else 0
-    halted = driver.halted if not results.is_finished else ""
-    return Driven(record, results, recovery, ended_by, halted)
+            self.watch.on_recovery(recovery)
+            driver.run(self.watch.on_tick)
+            results = results_of(ledger, record)
+            if results.is_finished and not record.keep_jobs:
+                _dismantle(cluster)
+            self._save_at_last(saver)
+        if results.is_finished:
+            with suppress(ClusterError, CredentialsError):  # `purge` does it again
+                keys.finish()
+            return Driven(record, results, recovery)
+        return Driven(record, results, recovery, signals.first, driver.halted)
+
+    def _save_at_last(self, saver: LedgerSaver) -> None:
+        """An older copy costs whoever goes on elsewhere some time, and nothing else."""
+        try:
+            saver.save()
+        except (StorageError, CredentialsError) as error:
+            self.watch.on_signal(f"the ledger could not be saved at the end: {error}")
 
 
 def _keeper(

@@ -99,7 +99,8 @@ def stop_all(settings: Settings, batch: str, clock: Clock) -> None:
             record = record_of(ledger)
             cluster = make_cluster(settings, record.venue)
             try:
-                _stop_and_collect(record, ledger, cluster, clock)
+                with cluster.held(lambda _why: None):
+                    _stop_and_collect(record, ledger, cluster, clock)
             finally:
                 cluster.close()
     finally:

@@ -58,6 +58,7 @@ class BatchRecord(BaseModel):
     max_same_failure: int = 10  # dispatches; 0 = any number
     use_local_creds: bool = False  # its jobs are given the caller's AWS keys
     keep_jobs: bool = True  # the cluster remembers jobs that are home
+    save_ledger: bool = False  # to the output root, as it goes
     uid: str = ""  # tells two batches of one name apart
     nomad: NomadPlace = NomadPlace()
     job_vars: str = ""  # a file of variables for Nomad's job files

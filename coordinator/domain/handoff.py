@@ -53,6 +53,14 @@ class HandoffItem(_Document):
     inputs: dict[str, InputRef] = Field(default_factory=dict)
 
 
+class Sent(_Document):
+    """How the coordinator sent a dispatch: by this, one that has lost its ledger knows it again."""
+
+    number: int = Field(ge=1)
+    token: str
+    memory_step: int = Field(default=0, ge=0)
+
+
 class Handoff(_Document):
     """All that a worker needs to know of one dispatch."""
 
@@ -66,6 +74,7 @@ class Handoff(_Document):
     options: dict[str, Any] = Field(default_factory=dict)
     outputs: tuple[str, ...] = ()  # file names that a successful item must leave
     items: tuple[HandoffItem, ...]
+    sent: Sent | None = None
 
 
 class Failure(_Document):

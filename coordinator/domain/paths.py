@@ -38,6 +38,16 @@ class BatchKeys:
     def record(self) -> str:
         return f"{self.batch}/batch.json"
 
+    @property
+    def ledger(self) -> str:
+        """A copy of the ledger, where it is saved as the batch goes."""
+        return f"{self.batch}/ledger/ledger.db"
+
+    @property
+    def lineage(self) -> str:
+        """Which host's ledger that is."""
+        return f"{self.batch}/ledger/lineage"
+
     def handoff(self, dispatch: str) -> str:
         return f"{self.batch}/handoff/{dispatch}.json"
 

@@ -12,6 +12,7 @@ from coordinator.cluster import Cluster, JobId
 from coordinator.domain.states import OUT, ItemState
 from coordinator.domain.states import AttemptState as S
 from coordinator.domain.verdicts import StopReason
+from coordinator.engine.adopting import Adopter
 from coordinator.engine.batch import Batch
 from coordinator.engine.collect import Collector
 from coordinator.engine.control import BatchControl
@@ -79,6 +80,7 @@ class Driver:
         )
         self._collector.excuses = self._credentials.excuses
         self._dispatcher = Dispatcher(batch, ledger, cluster, storage, clock, self._collector)
+        self._adopter = Adopter(batch, ledger, storage)
         self._purger = Purger(ledger, cluster, save, keep=batch.keep_jobs)
         self._pace = pace or Pace()
         self._progress = Progress(clock)
@@ -96,6 +98,11 @@ class Driver:
         """Change how far to go; safe to call from a signal handler."""
         self._wish = wish
         self._clock.wake()
+
+    def leave(self, why: str) -> None:
+        """Return before the end, and say why; safe to call from another thread."""
+        self.halted = why
+        self.wish(Wish.LEAVE)
 
     def run(self, on_tick: Callable[[Snapshot], None]) -> Wish:
         """Tick until the wish is fulfilled; the wish that ended it."""
@@ -122,6 +129,8 @@ class Driver:
         """One round of observing, collecting and dispatching; how much it changed."""
         out = self._ledger.out()
         self._obey(out)
+        if self._adopter.adopt(idle=not out):
+            out = self._ledger.out()
         claimed = [d for d in out if d.state is S.CLAIMED]
         self._dispatcher.settle(claimed)
         tracked = [d for d in out if d.state in OUT - {S.CLAIMED}]
@@ -145,7 +154,7 @@ class Driver:
     def _may_send(self) -> bool:
         """What can never be placed is not sent more of."""
         held = self._hopeless or self._asked_to_pause or self._credentials.why
-        return self._wish is Wish.FINISH and not held
+        return self._wish is Wish.FINISH and not held and not self._adopter.is_needed
 
     def _obey(self, out: list[Dispatch], *, ended: bool = False) -> None:
         """Do what people ask; stop where more of the same would only fail."""

@@ -1,6 +1,6 @@
 """The handoff of a dispatch, made from the ledger alone, so that it can be made again."""
 
-from coordinator.domain.handoff import Handoff, HandoffItem, InputRef
+from coordinator.domain.handoff import Handoff, HandoffItem, InputRef, Sent
 from coordinator.engine.batch import Batch
 from coordinator.ledger import Attempt, Dispatch, Ledger
 
@@ -19,6 +19,7 @@ def handoff_of(batch: Batch, ledger: Ledger, dispatch: Dispatch, output_root: st
         options=step.options,
         outputs=step.outputs,
         items=tuple(items),
+        sent=Sent(number=dispatch.id, token=dispatch.token, memory_step=dispatch.memory_step),
     )
 
 

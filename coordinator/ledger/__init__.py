@@ -3,6 +3,7 @@
 from coordinator.ledger.control import Asked, Control, ControlDesk, Whereabouts, wholly_of
 from coordinator.ledger.ledger import FILE, Ledger
 from coordinator.ledger.lock import driver_lock, holder
+from coordinator.ledger.portable import PortableLedger
 from coordinator.ledger.rows import (
     Attempt,
     AttemptEnd,
@@ -29,6 +30,7 @@ __all__ = [
     "ItemRow",
     "Ledger",
     "NextStep",
+    "PortableLedger",
     "Retry",
     "Sequel",
     "Tally",

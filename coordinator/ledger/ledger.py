@@ -102,6 +102,11 @@ class Ledger:
                 why=f"{path} is not there",
                 hint="coordinator ls lists those that are",
             )
+        return cls.at(path, clock, read_only=read_only)
+
+    @classmethod
+    def at(cls, path: Path, clock: Clock, *, read_only: bool = False) -> "Ledger":
+        """The ledger in the file `path`, which is there. Raises LedgerError as `open` does."""
         with _translated(path):
             ledger = cls(path, clock, read_only=read_only)
             try:

@@ -168,3 +168,15 @@ ALTER TABLE dispatches ADD COLUMN node TEXT NOT NULL DEFAULT ''
 -- name: published
 SELECT i.id AS item, a.files FROM attempts a JOIN items i ON i.seq = a.item
 WHERE a.state IN ('succeeded', 'no_data') ORDER BY a.step, a.id
+
+-- name: dispatch_names
+SELECT name FROM dispatches
+
+-- name: ready_exactly
+SELECT a.*, i.id AS item_id, i.document AS document
+FROM attempts a JOIN items i ON i.seq = a.item
+WHERE a.state = 'ready' AND i.id = :item AND a.step = :step AND a.number = :number
+
+-- name: add_known_dispatch
+INSERT INTO dispatches (id, step, name, token, memory_step, state, claimed_at)
+VALUES (:id, :step, :name, :token, :memory_step, 'claimed', :now)

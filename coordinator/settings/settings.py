@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     wait_seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     max_same_failure: int = Field(default=10, ge=0)
     use_local_creds: bool = False
+    save_ledger: bool = False
     _secrets: dict[str, SecretStr] = PrivateAttr(default_factory=dict)  # from their own file only
 
     @property

@@ -5,12 +5,12 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from json import dumps
 from pathlib import Path
 from time import time
 
-from coordinator.cluster.base import JobId, JobSpec, Observation, Phase, Request
+from coordinator.cluster.base import JobId, JobSpec, Observation, Phase, Request, StillHeld
 from coordinator.cluster.files import write_whole
 from coordinator.cluster.local.job import (
     JOBS,
@@ -77,6 +77,10 @@ class LocalCluster:
         return self._slots
 
     # what the protocol asks for
+
+    def held(self, _on_lost: Callable[[str], None]) -> AbstractContextManager[StillHeld]:
+        """Nothing more: the jobs run where the file lock of their batch is."""
+        return nullcontext(lambda: True)
 
     def prepare(self, *, is_known: bool = False) -> None:
         """Nothing: the folder is made when the first job is submitted."""

@@ -2,16 +2,18 @@
 
 import re
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from coordinator.cluster.base import JobId, JobSpec, Observation, Request
+from coordinator.cluster.base import JobId, JobSpec, Observation, Request, StillHeld
 from coordinator.cluster.nomad import parents as registry
 from coordinator.cluster.nomad.api import NomadApi, NomadRefusal
 from coordinator.cluster.nomad.endings import Document, newest
 from coordinator.cluster.nomad.events import EventHints
+from coordinator.cluster.nomad.lock import BatchLock
 from coordinator.cluster.nomad.logs import Logs, save_events
 from coordinator.cluster.nomad.parents import Parent
 from coordinator.cluster.nomad.placement import Placement, asked_room, placement_of, rooms_of
@@ -52,6 +54,7 @@ class NomadCluster:
         max_blocked: int = 0,
         wake: Callable[[], None] = lambda: None,
         listen: bool = True,
+        lock: BatchLock | None = None,
     ) -> None:
         """A view of the batch's jobs.
 
@@ -62,6 +65,7 @@ class NomadCluster:
             max_blocked: evaluations that may wait on the cluster, whoever's; 0 = any number.
             wake: called when something may have changed.
             listen: whether to follow the event stream.
+            lock: what keeps other hosts from driving the batch; None = nothing does.
         """
         self._api, self._parents, self._lanes = api, parents, lanes
         self._batch = parents[0].batch
@@ -73,6 +77,8 @@ class NomadCluster:
         prefix = registry.job_prefix(self._batch)
         self._tracker = Tracker(api, prefix, self._site_of, self._placement_of)
         self._hints = EventHints(api, prefix, self._hint) if listen else None
+        self._lock = lock
+        self._may_send: StillHeld = lambda: True
         self._pressure, self._pressed_at = "", -_PRESSURE_SECONDS
 
     @property
@@ -80,6 +86,15 @@ class NomadCluster:
         return self._lanes
 
     # the batch as a whole
+
+    @contextmanager
+    def held(self, on_lost: Callable[[str], None]) -> Iterator[StillHeld]:
+        if self._lock is None:
+            yield self._may_send
+            return
+        with self._lock.held(on_lost) as still_held:
+            self._may_send = still_held
+            yield still_held
 
     def prepare(self, *, is_known: bool = False) -> None:
         if is_known and not any(self._registered(parent) for parent in self._parents):
@@ -120,6 +135,8 @@ class NomadCluster:
     # sending
 
     def submit(self, requests: Sequence[Request]) -> list[JobId | CoordinatorError]:
+        if not self._may_send():
+            return [_unsure(request) for request in requests]
         results = map_all(self._dispatch, requests, CONNECTIONS)
         for result in results:
             if not isinstance(result, CoordinatorError):
@@ -297,3 +314,10 @@ class NomadCluster:
         prefix = f"{parent.id}/dispatch-"
         found: list[Document] = self._api.get("jobs", prefix=prefix, **parent.where)
         return found
+
+
+def _unsure(request: Request) -> ClusterUnavailable:
+    return ClusterUnavailable(
+        f"{request.job.name} is not sent now",
+        why="the lock of the batch could not be renewed, so another host may drive it by now",
+    )

@@ -37,6 +37,11 @@ def job_prefix(batch: str) -> str:
     return f"{batch.replace('.', '~')}--"
 
 
+def lock_path(batch: str) -> str:
+    """The path of the Nomad Variable whose lock the batch's driver holds."""
+    return f"coordinator/batches/{batch.replace('.', '~')}"
+
+
 @dataclass(frozen=True)
 class Parent:
     """A parent as it shall be. `namespace` and `region`: where; region "" = the agent's."""

@@ -1,0 +1,85 @@
+"""What lets a ledger move to another host: copies, a line of descent, and dispatches taken over."""
+
+import sqlite3
+import uuid
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from coordinator.ledger.ledger import Ledger, _translated
+from coordinator.ledger.rows import Attempt, Dispatch
+
+_LINEAGE, _GAP = "lineage", "gap"
+
+
+class PortableLedger:
+    """A ledger as something that is saved in one place and gone on with in another.
+
+    It is the ledger's own other half, apart only so that each fits a screen.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def version(self) -> tuple[int, int]:
+        """Changes whenever the ledger does, by this process or another."""
+        return self._ledger._db.total_changes, self._ledger._rows("data_version")[0][0]
+
+    def backup(self, target: Path) -> None:
+        """Write a whole copy, as of now, to the file `target`. Raises LedgerError."""
+        with _translated(target), closing(sqlite3.connect(target)) as copy:
+            self._ledger._db.backup(copy)
+
+    @property
+    def lineage(self) -> str:
+        """Which host's run of the batch this is the ledger of; "" = it was never saved."""
+        return self._values().get(_LINEAGE, "")
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether dispatches may be out that it does not know: it was restored from a copy."""
+        return bool(self._values().get(_GAP))
+
+    def begin_lineage(self, *, gap: bool) -> str:
+        """From here on, the ledger is one of its own; its new lineage."""
+        new = uuid.uuid4().hex
+        with self._ledger._transaction():
+            self._ledger._run("set_value", key=_LINEAGE, value=new)
+            self._ledger._run("set_value", key=_GAP, value="1" if gap else "")
+        return new
+
+    def close_gap(self, why: str) -> None:
+        """All dispatches that are out are known again."""
+        with self._ledger._transaction():
+            self._ledger._run("set_value", key=_GAP, value="")
+            self._ledger._event("restored", why=why)
+
+    def dispatch_names(self) -> set[str]:
+        return {row["name"] for row in self._ledger._rows("dispatch_names")}
+
+    def ready_attempt(self, item: str, step: int, number: int) -> Attempt | None:
+        """The attempt of this very number, if it may be dispatched."""
+        rows = self._ledger._rows("ready_exactly", item=item, step=step, number=number)
+        return Attempt.of(rows[0]) if rows else None
+
+    def take_over(
+        self, attempts: Sequence[Attempt], *, number: int, name: str, token: str, memory_step: int
+    ) -> Dispatch:
+        """Claim these ready attempts for a dispatch that was claimed before, under its own token.
+
+        What becomes of it then is what becomes of every claimed dispatch after a crash.
+        """
+        ledger = self._ledger
+        values: dict[str, Any] = {"id": number, "name": name, "token": token}
+        values |= {"step": attempts[0].step, "memory_step": memory_step}
+        with ledger._transaction():
+            ledger._run("add_known_dispatch", **values, now=ledger._clock.now())
+            for attempt in attempts:
+                ledger._guarded("claim_attempt", attempt=attempt.id, dispatch=number)
+                ledger._run("start_item", attempt=attempt.id)
+            ledger._event("claimed", dispatch=number, old="ready", new="claimed", why="taken over")
+        return ledger.dispatch(number)
+
+    def _values(self) -> dict[str, str]:
+        return {row["key"]: row["value"] for row in self._ledger._rows("values")}

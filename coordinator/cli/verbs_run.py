@@ -98,6 +98,14 @@ def submit(
     resume: Annotated[
         bool, Parameter(help="go on with the batch of this name", negative="")
     ] = False,
+    unattended: Annotated[
+        bool,
+        Parameter(
+            help="for a supervisor that starts it again: begin the batch or go on with it;"
+            " exit code 0 where another start would change nothing",
+            negative="",
+        ),
+    ] = False,
     tuning: Tuning = NO_TUNING,
     common: Common = NO_COMMON,
 ) -> int:
@@ -138,12 +146,17 @@ def submit(
             why="a resume checks nothing that could be shown first",
             hint="coordinator status BATCH says what is left; leave out one of the two",
         )
+    resume = resume or (unattended and submitting.is_begun(request))
     if resume:
-        return _drive(output, lambda watch: submitting.resume(request, given, make_clock(), watch))
-    return _submit(output, request, dry_run=dry_run)
+        return _drive(
+            output,
+            lambda watch: submitting.resume(request, given, make_clock(), watch),
+            unattended=unattended,
+        )
+    return _submit(output, request, dry_run=dry_run, unattended=unattended)
 
 
-def _submit(output: Output, request: SubmitRequest, *, dry_run: bool) -> int:
+def _submit(output: Output, request: SubmitRequest, *, dry_run: bool, unattended: bool) -> int:
     clock = make_clock()
     with Checking(output) as checking:
         plan = plan_submit(request, clock, checking.on_progress)
@@ -154,7 +167,11 @@ def _submit(output: Output, request: SubmitRequest, *, dry_run: bool) -> int:
         return ExitCode.OK
     for line in plan_lines(plan):
         output.say(str(line))
-    return _drive(output, lambda watch: submitting.submit(plan, request.settings, clock, watch))
+    return _drive(
+        output,
+        lambda watch: submitting.submit(plan, request.settings, clock, watch),
+        unattended=unattended,
+    )
 
 
 def resubmit(
@@ -225,10 +242,10 @@ def _write_list(output: Output, ids: list[str], path: Path) -> int:
     return ExitCode.OK
 
 
-def _drive(output: Output, run: Callable[[Watch], Driven]) -> int:
+def _drive(output: Output, run: Callable[[Watch], Driven], *, unattended: bool = False) -> int:
     with Display(output) as display:
         watch = Watch(display.on_tick, display.on_signal, display.on_recovery)
         driven = run(watch)
     document = {"results": driven.results.to_json(), "halted": driven.halted}
     output.result(document, *driven_lines(driven))
-    return int(driven.exit_code)
+    return int(ExitCode.OK if unattended and driven.is_settled else driven.exit_code)

@@ -36,6 +36,13 @@ class Driven:
     recovery: Recovery
     interrupted_by: int = 0  # the signal that ended it early; 0 = none
     halted: str = ""  # why it ended early, where no signal did
+    is_lost: bool = False  # another host may drive it
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether to start it again would change nothing: it is finished, or was stopped."""
+        stopped = bool(self.halted) and not self.is_lost
+        return self.results.is_finished or (stopped and not self.interrupted_by)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -99,17 +106,17 @@ class _Reins:
 
     def __init__(self) -> None:
         self._driver: Driver | None = None
-        self._why = ""
+        self.why = ""
 
     def lost(self, why: str) -> None:
-        self._why = why
+        self.why = why
         if self._driver:
             self._driver.leave(why)
 
     def hold(self, driver: Driver) -> None:
         self._driver = driver
-        if self._why:
-            driver.leave(self._why)
+        if self.why:
+            driver.leave(self.why)
 
 
 @dataclass(frozen=True)
@@ -142,14 +149,15 @@ class _Run:
             self.watch.on_recovery(recovery)
             driver.run(self.watch.on_tick)
             results = results_of(ledger, record)
-            if results.is_finished and not record.keep_jobs:
-                _dismantle(cluster)
             self._save_at_last(saver)
+            if results.is_finished and not record.keep_jobs:
+                _dismantle(driver, cluster)
         if results.is_finished:
             with suppress(ClusterError, CredentialsError):  # `purge` does it again
                 keys.finish()
             return Driven(record, results, recovery)
-        return Driven(record, results, recovery, signals.first, driver.halted)
+        ended_by, lost = signals.first, bool(self.reins.why)
+        return Driven(record, results, recovery, ended_by, driver.halted, lost)
 
     def _save_at_last(self, saver: LedgerSaver) -> None:
         """An older copy costs whoever goes on elsewhere some time, and nothing else."""
@@ -167,9 +175,10 @@ def _keeper(
     return KeyKeeper(record.batch, folder, clock, say, shelf, needed=is_remote)
 
 
-def _dismantle(cluster: Cluster) -> None:
+def _dismantle(driver: Driver, cluster: Cluster) -> None:
     """Leave nothing of a finished batch on the cluster; `purge` does it again where this fails."""
-    with suppress(ClusterError, CredentialsError):
+    with suppress(ClusterError, StorageError, CredentialsError):
+        driver.purge()
         cluster.dismantle()
 
 

@@ -14,8 +14,9 @@ from coordinator.commands.planning import (
     source_of,
 )
 from coordinator.commands.record import BatchRecord, as_document, digest_of, record_of
-from coordinator.commands.saving import Place, Superseded, restore
+from coordinator.commands.saving import Place, Superseded, restore, saved_lineage
 from coordinator.domain.items import WorkItem
+from coordinator.domain.paths import BatchKeys
 from coordinator.engine import sort_key
 from coordinator.errors import Problem, UsageError
 from coordinator.ledger import FILE, Ledger
@@ -41,6 +42,18 @@ def submit(plan: Plan, settings: Settings, clock: Clock, watch: Watch) -> Driven
     """Begin the planned batch and drive it to its end."""
     begin(plan, settings, clock)
     return drive(settings, plan.record.batch, clock, watch)
+
+
+def is_begun(request: SubmitRequest) -> bool:
+    """Whether the batch is known here, or its ledger is saved in its output root."""
+    settings, name = request.settings, request.batch_name
+    if not name:
+        raise UsageError("--unattended needs to know which batch", hint="--batch_name NAME")
+    if (batch_folder(settings, name) / FILE).exists():
+        return True
+    pipeline = read_pipeline(settings.pipeline) if settings.pipeline else None
+    storage = open_storage(output_root_of(request, pipeline))
+    return bool(saved_lineage(storage, BatchKeys(name)))
 
 
 def resume(request: SubmitRequest, given: set[str], clock: Clock, watch: Watch) -> Driven:

@@ -175,6 +175,14 @@ class Driver:
             self._ledger.note("halted", why)
             self._log.warning("halted", why=why)
 
+    def purge(self) -> None:
+        """Make the cluster forget what is home, if the ledger that says so is safe.
+
+        Raises:
+            ClusterUnavailable: it is tried again by whoever drives or purges the batch next.
+        """
+        self._purger.purge()
+
     def snapshot(self) -> Snapshot:
         """Where the batch stands."""
         self._dispatcher.update_pause()

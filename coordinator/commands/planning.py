@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from coordinator.bootstrap import batch_folder
+from coordinator.bootstrap.container import goes_with_the_container
 from coordinator.catalog import Needs, Selection, open_source, select_items
 from coordinator.clock import Clock
 from coordinator.commands.models import Model, checked_model
@@ -168,7 +169,7 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
         created_at=clock.now(),
     )
     steps = tuple(_step_plan(step, record, first=not i) for i, step in enumerate(pipeline.steps))
-    warnings = (*place.warnings, *_warnings(record))
+    warnings = (*place.warnings, *_warnings(record), *_fleeting(settings))
     return Plan(record, selection, steps, model.kind, warnings)
 
 
@@ -329,6 +330,16 @@ def _step_plan(step: Step, record: BatchRecord, *, first: bool) -> StepPlan:
         size = min(left, room, share if first else step.pack.size)
         left, packs, largest = left - size, packs + 1, max(largest, size)
     return StepPlan(step.name, step.job, packs, largest)
+
+
+def _fleeting(settings: Settings) -> list[str]:
+    """What would be lost with the container that this may run in."""
+    if not goes_with_the_container(settings.state_dir):
+        return []
+    return [
+        f"the ledger's folder {settings.state_dir} is on no mount: it goes with this container;"
+        " mount it, as tools/coordinator-docker does"
+    ]
 
 
 def _warnings(record: BatchRecord) -> list[str]:

@@ -89,20 +89,33 @@ class Collector:
     ) -> None:
         self._batch, self._ledger, self._cluster = batch, ledger, cluster
         self._storage, self._clock = storage, clock
+        self._untold: dict[int, tuple[Dispatch, JobId]] = {}
         self.same_failure = SameFailure(batch.max_same_failure)
         self.excuses: Callable[[Ending], bool] = lambda _ending: False
 
-    def record_submitted(self, dispatch: Dispatch, job_id: str) -> None:
-        """Leave word in the log tree that the dispatch is out."""
+    def note_submitted(self, taken: Iterable[tuple[Dispatch, JobId]]) -> None:
+        """These are out now; the log tree is told later, at the next `tell_submitted`."""
+        self._untold.update({dispatch.id: (dispatch, job_id) for dispatch, job_id in taken})
+
+    def note_out(self, out: Iterable[Dispatch]) -> None:
+        """These were found to be out; an earlier run may have ended before it told of them."""
+        self.note_submitted(
+            (d, JobId(d.job_id)) for d in out if d.job_id and not self._logs(d).record.exists()
+        )
+
+    def tell_submitted(self) -> None:
+        """Leave word in the log tree of what is out. What has come home meanwhile needs none."""
+        records = [(told[0], self._submitted(*told)) for told in self._untold.values()]
+        self._untold.clear()
+        map_all(lambda it: self._write_record(self._logs(it[0]), it[1]), records, LANES)
+
+    def _submitted(self, dispatch: Dispatch, job_id: JobId) -> DispatchRecord:
         attempts = [
             AttemptRecord(item=a.item.id, attempt=a.number, state=AttemptState.SUBMITTED)
             for a in self._ledger.attempts_of(dispatch)
         ]
-        now = self._clock.now()
-        record = self._record(dispatch, attempts).model_copy(
-            update={"job_id": job_id, "submitted_at": now}
-        )
-        self._write_record(self._logs(dispatch), record)
+        update = {"job_id": job_id, "submitted_at": self._clock.now()}
+        return self._record(dispatch, attempts).model_copy(update=update)
 
     def collect(self, ended: Sequence[Ended]) -> Collected:
         """Bring ended dispatches home and end them in the ledger.
@@ -117,6 +130,7 @@ class Collector:
             for home in homes:
                 why = _in_words(home.ending)
                 self._ledger.end(home.dispatch, home.ends, why=why)
+                self._untold.pop(home.dispatch.id, None)
         for home in homes:
             self.same_failure.add(home.ends, home.ending)
         troubles = [each for each in (*fetched, *kept) if isinstance(each, CoordinatorError)]

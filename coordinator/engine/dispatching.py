@@ -143,11 +143,10 @@ class Dispatcher:
         self._collector.refuse(dispatch, verdict)
 
     def _confirm(self, taken: Sequence[tuple[Dispatch, JobId]]) -> None:
-        for dispatch, job_id in taken:
-            self._collector.record_submitted(dispatch, job_id)
         with self._ledger.together():
             for dispatch, job_id in taken:
                 self._ledger.move(dispatch, S.CLAIMED, S.SUBMITTED, job_id)
+        self._collector.note_submitted(taken)
         for dispatch, job_id in taken:
             self._log.info("dispatched", dispatch=dispatch.name, job=job_id, items=dispatch.size)
 

@@ -25,8 +25,6 @@ from coordinator.errors import ClusterUnavailable, CredentialsError, StorageUnav
 from coordinator.ledger import AttemptEnd, Dispatch, Ledger
 from coordinator.storage import Storage
 
-_COLLECTED_WHILE_SENDING = 8  # lanes are filled before what has ended is tidied away
-
 
 class Wish(Enum):
     """How far the driver should go."""
@@ -56,6 +54,8 @@ class Pace:
     longest_outage: float = 30.0
     credentials: float = 1.0  # while it waits for better ones: those are looked for at each
     between_peeks: float = 3.0
+    between_looks: float = 2.0  # at the cluster, while there is more to send than goes at once
+    tidied: int = 16  # dispatches that are brought home at each of these looks
     most_peeked: int = 256  # items; beyond that, looking for each would cost too much
 
 
@@ -90,6 +90,7 @@ class Driver:
         self._stopping: set[int] = set()  # dispatches that the cluster was asked to stop
         self._peek_at = clock.monotonic()
         self._wish, self._trouble = Wish.FINISH, ""
+        self._look_at = clock.monotonic()
         self._is_filling = False  # whether there was more to send than went in one tick
         self._hopeless = ""  # why something that is out can never be placed
         self._log = structlog.get_logger().bind(batch=batch.name)
@@ -120,6 +121,7 @@ class Driver:
         """Adopt or send again what an earlier run left between claim and confirm."""
         out = self._ledger.out()
         claimed = [d for d in out if d.state is S.CLAIMED]
+        self._collector.note_out(out)
         known = self._dispatcher.settle(claimed)
         found = Recovery(len(out) - len(claimed) + known, len(claimed) - known)
         self._ledger.note("started", str(found))
@@ -127,6 +129,9 @@ class Driver:
 
     def tick(self) -> int:
         """One round of observing, collecting and dispatching; how much it changed."""
+        if self._is_filling and self._clock.monotonic() < self._look_at:
+            return self._send(self._ledger.out_count())
+        self._look_at = self._clock.monotonic() + self._pace.between_looks
         out = self._ledger.out()
         self._obey(out)
         if self._adopter.adopt(idle=not out):
@@ -142,14 +147,21 @@ class Driver:
                 self._ledger.set_node(dispatch, changes.nodes[dispatch.id])
         self._stop_slow(changes)
         self._peek([d for d in tracked if d.state is S.RUNNING])
-        self._collect(changes.ended[: _COLLECTED_WHILE_SENDING if self._is_filling else None])
+        home = self._collect(changes.ended[: self._pace.tidied if self._is_filling else None])
         self._purger.purge()
         if changes.ended:
             self._obey(self._ledger.out(), ended=True)
-        left = len(out) - len(changes.ended)
-        sent = self._dispatcher.send_ready(left) if self._may_send() else 0
-        self._is_filling = sent >= BURST
+        sent = self._send(len(out) - home)
+        if not self._is_filling:
+            self._collector.tell_submitted()
         return len(claimed) + len(changes.running) + len(changes.ended) + sent
+
+    def _send(self, out: int) -> int:
+        """Send what is ready; where there is more than goes at once, lanes are filled first."""
+        self._is_filling = False
+        sent = self._dispatcher.send_ready(out) if self._may_send() else 0
+        self._is_filling = sent >= BURST
+        return sent
 
     def _may_send(self) -> bool:
         """What can never be placed is not sent more of."""
@@ -280,7 +292,8 @@ class Driver:
         self._cluster.stop([JobId(dispatch.job_id or "") for dispatch in dispatches], reason)
         self._stopping.update(dispatch.id for dispatch in dispatches)
 
-    def _collect(self, ended: Sequence[Ended]) -> None:
+    def _collect(self, ended: Sequence[Ended]) -> int:
+        """Bring these home; how many of them are."""
         collected = self._collector.collect(ended)
         for home in collected.homes:
             self._finished_of.pop(home.dispatch.id, None)
@@ -290,6 +303,7 @@ class Driver:
         self._purger.add(home.dispatch for home in collected.homes)
         if collected.trouble:
             raise collected.trouble
+        return len(collected.homes)
 
     def _tell(self, dispatch: Dispatch, ends: list[AttemptEnd]) -> None:
         for end in ends:

@@ -142,6 +142,11 @@ class Ledger:
         """A dispatch of this ledger, whatever became of it."""
         return Dispatch.of(self._rows("dispatch", id=number)[0])
 
+    def out_count(self) -> int:
+        """How many dispatches have not ended."""
+        count: int = self._rows("out_count")[0][0]
+        return count
+
     def attempts_of(self, dispatch: Dispatch) -> list[Attempt]:
         return [Attempt.of(row) for row in self._rows("attempts_of_dispatch", dispatch=dispatch.id)]
 

@@ -30,7 +30,9 @@ class PortableLedger:
         """Write a whole copy, as of now, to the file `target`. Raises LedgerError."""
         with _translated(target), closing(sqlite3.connect(target)) as copy:
             self._ledger._db.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")  # one file, which readers need not write to
+            copy.execute(
+                "PRAGMA journal_mode = DELETE"
+            )  # one file, which readers need not write to
 
     @property
     def lineage(self) -> str:

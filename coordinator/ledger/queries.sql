@@ -61,6 +61,9 @@ VALUES (:at, :action, :dispatch, :attempt, :old, :new, :why)
 SELECT d.*, (SELECT count(*) FROM attempts a WHERE a.dispatch = d.id) AS size
 FROM dispatches d WHERE d.state <> 'ended' ORDER BY d.id
 
+-- name: out_count
+SELECT count(*) FROM dispatches WHERE state <> 'ended'
+
 -- name: dispatch
 SELECT d.*, (SELECT count(*) FROM attempts a WHERE a.dispatch = d.id) AS size
 FROM dispatches d WHERE d.id = :id

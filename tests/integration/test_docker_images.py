@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,75 @@ def test_coordinator_image_has_a_debugger_and_no_torch(
     asked = "import ipdb, importlib.util as u; print(u.find_spec('torch'))"
     said = docker_engine.run(coordinator_image, "-c", asked, options=("--entrypoint", "python"))
     assert said.stdout.strip() == "None"
+
+
+ECHO = """
+name: echo
+steps:
+  - name: say
+    job: command
+    outputs: [stdout.txt]
+    options: {command: [echo, hello]}
+"""
+
+
+def wrapped(engine: Engine, image: str, folder: Path, *arguments: str, **more: str) -> str:
+    """What `tools/coordinator-docker ARGUMENTS` prints in `folder`; `more`: variables."""
+    own = {"HOME": str(folder), "COORDINATOR_DOCKER": engine.client, "COORDINATOR_IMAGE": image}
+    own |= {"COORDINATOR_NETWORK": "none", "COORDINATOR_MOUNT": "outputs"}
+    kept = {k: v for k, v in engine.environment().items() if not k.startswith("COORDINATOR_")}
+    done = subprocess.run(
+        [str(REPOSITORY / "tools/coordinator-docker"), *arguments],
+        cwd=folder,
+        env=kept | own | more,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_batch_through_the_wrapper_is_kept_on_the_host(
+    docker_engine: Engine, coordinator_image: str, tmp_path: Path
+) -> None:
+    (tmp_path / "inputs").mkdir()
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "inputs/echo.yml").write_text(ECHO)
+    item = {"id": "one", "properties": {}, "assets": {}}
+    (tmp_path / "inputs/items.ndjson").write_text(f"{json.dumps(item)}\n")
+    flags = ("--pipeline", "inputs/echo.yml", "--catalog", "inputs/items.ndjson")
+    said = wrapped(docker_engine, coordinator_image, tmp_path, "submit", "wrapped", *flags)
+    assert "1 succeeded" in said and "on no mount" not in said
+    ledger = tmp_path / ".local/state/coordinator/wrapped/ledger.db"
+    assert (ledger.stat().st_uid, ledger.stat().st_gid) == (os.getuid(), os.getgid())
+    assert (tmp_path / "local-logs/wrapped/batch.json").exists()
+    assert "1 succeeded" in wrapped(docker_engine, coordinator_image, tmp_path, "status", "wrapped")
+
+
+def test_a_ledger_that_goes_with_the_container_is_warned_of(
+    docker_engine: Engine, coordinator_image: str, tmp_path: Path
+) -> None:
+    item = {"id": "one", "properties": {}, "assets": {}}
+    (tmp_path / "items.ndjson").write_text(f"{json.dumps(item)}\n")
+    (tmp_path / "echo.yml").write_text(ECHO)
+    flags = ("--pipeline", "/in/echo.yml", "--catalog", "/in/items.ndjson", "--dry-run")
+    mounted = ("--volume", f"{tmp_path}:/in:ro", "--user", f"{os.getuid()}:{os.getgid()}")
+    places = ("--output_root", "/tmp/outputs", "--state_dir", "/tmp/state")
+    said = docker_engine.run(coordinator_image, "submit", "b", *flags, *places, options=mounted)
+    assert "is on no mount: it goes with this container" in said.stdout + said.stderr
+
+
+def test_the_wrappers_shell_has_a_debugger(
+    docker_engine: Engine, coordinator_image: str, tmp_path: Path
+) -> None:
+    (tmp_path / "outputs").mkdir()
+    asked = "python -c 'import ipdb; print(ipdb.__name__)'; pwd; printenv AWS_REGION"
+    said = wrapped(
+        docker_engine, coordinator_image, tmp_path, "shell", "-c", asked, AWS_REGION="here"
+    )
+    assert said.split() == ["ipdb", str(tmp_path), "here"]
 
 
 def test_worker_image_has_what_a_worker_imports(docker_engine: Engine, worker_image: str) -> None:

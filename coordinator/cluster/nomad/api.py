@@ -37,6 +37,7 @@ _REFUSALS = (
     "not found",
     "Unset variable",
 )
+_DENIED = "Permission denied"  # with 403; with 500 where an agent passes on what a node said
 # What it says, with status 500 too, where nothing may be concluded.
 _OUTAGES = ("failed to get conn", "EOF", "No cluster leader", "No path to region", "timed out")
 
@@ -141,7 +142,7 @@ class NomadApi:
         if not isinstance(reply, requests.Response):
             return self._silent(error)
         said = " ".join(reply.text.split())[:_SHOWN]
-        if reply.status_code == 403:
+        if reply.status_code == 403 or _DENIED in said:
             return CredentialsError(
                 f"Nomad at {self.address.address} refuses {path}",
                 why=said or "Permission denied",

@@ -45,12 +45,17 @@ class S3Server:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A real S3 server. Its first build takes a minute or two: give tests a longer time limit."""
-    server = S3Server(f"http://127.0.0.1:{free_port()}", "test-key", "test-secret")
-    command = [require_cluster_program("versitygw")]
-    command += ["--access", server.access_key, "--secret", server.secret_key]
-    command += ["--port", server.endpoint.removeprefix("http://"), "--quiet"]
-    command += ["posix", str(tmp_path_factory.mktemp("s3"))]
-    with started(command, server.endpoint, tmp_path_factory.mktemp("s3-log") / "log"):
+    with started_s3(tmp_path_factory.mktemp("s3"), "test-key", "test-secret") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def started_s3(folder: Path, access_key: str, secret_key: str) -> Iterator[S3Server]:
+    """A real S3 server with its buckets in `folder`, for whoever has these keys."""
+    server = S3Server(f"http://127.0.0.1:{free_port()}", access_key, secret_key)
+    command = [require_cluster_program("versitygw"), "--access", access_key, "--secret", secret_key]
+    command += ["--port", server.endpoint.removeprefix("http://"), "--quiet", "posix", str(folder)]
+    with started(command, server.endpoint, folder.with_suffix(".log")):
         yield server
 
 

@@ -43,6 +43,8 @@ RUN --mount=type=bind,from=tools,source=/tools,target=/tools \
 RUN --mount=type=bind,from=tools,source=/tools,target=/tools \
     --mount=type=bind,from=wheel,source=/dist,target=/dist \
     /tools/install --no-deps /dist/*.whl
+# By this, submit knows to warn of a ledger that would go with its container.
+ENV IN_COORDINATOR_IMAGE=1
 USER 10001
 WORKDIR /home/coordinator
 ENTRYPOINT ["coordinator"]

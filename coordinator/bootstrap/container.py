@@ -1,14 +1,15 @@
 """Whether what is written here outlives the container that the coordinator runs in."""
 
+import os
 from pathlib import Path
 
-_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))  # of Docker, and of Podman
+_MARK = "IN_COORDINATOR_IMAGE"  # set by the image; other containers may live as long as a machine
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
 def goes_with_the_container(folder: Path) -> bool:
-    """Whether this is a container, and `folder` is on no mount of it."""
-    if not any(mark.exists() for mark in _MARKS):
+    """Whether this is a container of our image, and `folder` is on no mount of it."""
+    if not os.environ.get(_MARK):
         return False
     return not is_on_a_mount(folder, _MOUNTS.read_text("utf-8", "replace"))
 

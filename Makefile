@@ -16,7 +16,7 @@ export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo cluster test lint system-packages soak-local bench clean
+.PHONY: help setup setup-all demo cluster test lint system-packages soak soak-local bench clean
 
 help:
 	@echo "make demo        set up, then translate and score 30 directions with a small model, on this machine"
@@ -24,7 +24,8 @@ help:
 	@echo "make cluster     a Nomad node and an S3 server on this machine to try things on, until Ctrl-C"
 	@echo "make setup       the virtual environment at $(VENV): core and worker; setup-all adds the developers' tools"
 	@echo "make lint        ruff and mypy"
-	@echo "make soak-local  200 kills of a running batch, each resumed (many minutes)"
+	@echo "make soak        what is too long for make test: hundreds of kills, thousands of jobs (an hour or two)"
+	@echo "make soak-local  of these, the 200 kills of a batch on the local executor (many minutes)"
 	@echo "make bench       the coordinator's overhead for 10,100 items; dispatches a second to Nomad"
 	@echo "make clean       remove $(VENV), caches and build products"
 
@@ -69,8 +70,11 @@ lint: setup-all
 system-packages:
 	@tests/system-packages.sh
 
-soak-local: setup-all
+soak: setup-all system-packages
 	$(BIN)/python -m pytest -m soak --timeout=0 $(PYTEST_ARGS)
+
+soak-local: setup-all
+	$(BIN)/python -m pytest -m soak --timeout=0 tests/acceptance/test_kills.py $(PYTEST_ARGS)
 
 bench: setup-all
 	$(BIN)/python benchmarks/overhead.py

@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.needs_data, pytest.mark.needs_nomad, pytest.mark.timeo
 
 SEED = os.environ.get("COORDINATOR_TEST_SEED", "20")
 KILLS, SOAK_KILLS = 8, 30
+SOAK = (pytest.mark.soak, pytest.mark.timeout(3600))
 TUNING = ("--slots", 4, "--stop_threshold", 8, "--resume_threshold", 6)
 SECONDS_OF_503 = 20.0
 FAKETIME = "/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1"
@@ -50,7 +51,7 @@ def calm(place: Workplace) -> dict[str, bytes]:
     return calm_scores(place)
 
 
-@pytest.mark.parametrize("kills", [KILLS, pytest.param(SOAK_KILLS, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kills", [KILLS, pytest.param(SOAK_KILLS, marks=SOAK)])
 def test_kills_of_the_coordinator(
     kills: int,
     place: Workplace,

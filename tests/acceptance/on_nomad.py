@@ -4,13 +4,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-import boto3
 from agents import Cluster
 
 from tests.acceptance.batches import BatchSeen, Workplace, assert_whole
-from tests.servers import S3Server
+from tests.servers import S3Server, s3_client
 
 # Small, quick jobs on this machine; `environment`: nothing secret but a test's own keys.
 VARIABLES = """
@@ -101,7 +101,7 @@ class NomadBatch(BatchSeen):
         if not self.place.root:
             return super().keys()
         bucket, folder = self._folder()
-        pages = boto3.client("s3").get_paginator("list_objects_v2")
+        pages = self._s3.get_paginator("list_objects_v2")
         found = pages.paginate(Bucket=bucket, Prefix=folder)
         return [e["Key"].removeprefix(folder) for page in found for e in page.get("Contents", [])]
 
@@ -109,8 +109,12 @@ class NomadBatch(BatchSeen):
         if not self.place.root:
             return super().read(key)
         bucket, folder = self._folder()
-        data: bytes = boto3.client("s3").get_object(Bucket=bucket, Key=folder + key)["Body"].read()
+        data: bytes = self._s3.get_object(Bucket=bucket, Key=folder + key)["Body"].read()
         return data
+
+    @cached_property
+    def _s3(self) -> Any:
+        return s3_client()
 
     def _folder(self) -> tuple[str, str]:
         bucket, _, root = self.place.root.removeprefix("s3://").partition("/")
@@ -146,7 +150,7 @@ def assert_whole_on_nomad(batch: NomadBatch) -> None:
 
 def uploaded(place: NomadWorkplace, bucket: str) -> NomadWorkplace:
     """The items, their texts and the outputs in a bucket; the model stays in the folder."""
-    client = boto3.client("s3")
+    client = s3_client()
     for path in (*place.texts.rglob("*"), *(place.folder / "items").rglob("*")):
         if path.is_file():
             client.upload_file(str(path), bucket, path.relative_to(place.folder).as_posix())

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import boto3
 import pytest
 from agents import Cluster
 
@@ -13,7 +12,7 @@ from tests.acceptance.batches import Workplace, ended, running, wait_until
 from tests.acceptance.on_nomad import VARIABLES, Nomad, NomadBatch, NomadWorkplace, uploaded
 from tests.acceptance.test_credentials import assert_no_secret
 from tests.acceptance.test_nomad_credentials import assert_nomad_knows_no
-from tests.servers import S3Server, server_environment, started_s3
+from tests.servers import S3Server, s3_client, server_environment, started_s3
 from tests.support import REPOSITORY
 
 pytestmark = [pytest.mark.needs_nomad, pytest.mark.needs_s3, pytest.mark.timeout(600)]
@@ -63,7 +62,7 @@ def test_a_whole_batch_with_the_shipped_policy_leaves_no_secret(
     place = Workplace.made(tmp_path / "work", LANGUAGES, 10, pack=6, score_pack=6)
     token = token_of(nomad_with_acl, POLICY)
     there = NomadWorkplace.on(Nomad(nomad_with_acl, token=token), place)
-    boto3.client("s3").create_bucket(Bucket=BUCKET)
+    s3_client().create_bucket(Bucket=BUCKET)
     there = replace(uploaded(there, BUCKET), flags=("--use-local-creds", "--keep_jobs"))
     submit = there.start("submit", *there.submit_flags("quiet", *TUNING))
     did = [ended(submit, timeout=120)]

@@ -1,6 +1,5 @@
 """Bounded concurrency for what waits on the network."""
 
-import functools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,17 +28,28 @@ def ordered_map(work: Callable[[A], B], things: Iterable[A], lanes: int = LANES)
                 waiting.cancel()
 
 
-def map_all(work: Callable[[A], B], things: Sequence[A], lanes: int = LANES) -> list[B]:
-    """`work` of every thing, in order, `lanes` at a time; a single one needs no thread.
+class Lanes:
+    """So many things at a time, in threads that are kept: starting them costs more than they do.
 
-    `work` itself must not come back here.
+    Work in some lanes must not wait for work in the same ones.
     """
-    if len(things) < 2:
-        return [work(thing) for thing in things]
-    return list(_pool(lanes, os.getpid()).map(work, things))
 
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._made: tuple[int, ThreadPoolExecutor] | None = None
 
-@functools.cache
-def _pool(lanes: int, _process: int) -> ThreadPoolExecutor:
-    """Kept: starting threads costs more than most of what they wait for. A fork has its own."""
-    return ThreadPoolExecutor(lanes)
+    def map(self, work: Callable[[A], B], things: Sequence[A]) -> list[B]:
+        """`work` of every thing, in order; a single one needs no thread."""
+        if len(things) < 2:
+            return [work(thing) for thing in things]
+        return list(self._pool().map(work, things))
+
+    def start(self, work: Callable[[A], B], thing: A) -> Future[B]:
+        """Begin `work` of one thing, when there is a lane, and go on."""
+        return self._pool().submit(work, thing)
+
+    def _pool(self) -> ThreadPoolExecutor:
+        process = os.getpid()
+        if self._made is None or self._made[0] != process:  # a fork has no threads
+            self._made = (process, ThreadPoolExecutor(self._count))
+        return self._made[1]

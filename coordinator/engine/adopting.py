@@ -13,10 +13,10 @@ from coordinator.domain.handoff import Handoff, read_handoff
 from coordinator.engine.batch import Batch
 from coordinator.errors import BadInput, ObjectMissing
 from coordinator.ledger import Attempt, Ledger, PortableLedger
-from coordinator.parallel import map_all
+from coordinator.parallel import Lanes
 from coordinator.storage import Storage
 
-LANES = 16
+_READS = Lanes(16)
 
 
 class Adopter:
@@ -54,7 +54,7 @@ class Adopter:
         known = self._ledger.dispatch_names()
         folder = self._batch.keys.handoff("").removesuffix(".json")
         names = (k.removeprefix(folder).removesuffix(".json") for k in self._storage.list(folder))
-        found = map_all(self._read, [name for name in names if name not in known], LANES)
+        found = _READS.map(self._read, [name for name in names if name not in known])
         ours = [handoff for handoff in found if handoff is not None]
         return sorted(ours, key=lambda handoff: handoff.sent.number if handoff.sent else 0)
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -26,10 +27,11 @@ from coordinator.errors import (
     StorageUnavailable,
 )
 from coordinator.ledger import Attempt, AttemptEnd, Dispatch, Finish, Ledger
-from coordinator.parallel import map_all
+from coordinator.parallel import Lanes
 from coordinator.storage import Storage
 
-LANES = 16  # dispatches that are brought home at a time: most of it is waiting for a store
+# Most of both is waiting for a store or a cluster.
+_FETCHES, _KEEPS = Lanes(16), Lanes(16)
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -89,6 +91,7 @@ class Collector:
     ) -> None:
         self._batch, self._ledger, self._cluster = batch, ledger, cluster
         self._storage, self._clock = storage, clock
+        self._fetching: dict[int, Future[_Fetched | CoordinatorError]] = {}
         self._untold: dict[int, tuple[Dispatch, JobId]] = {}
         self.same_failure = SameFailure(batch.max_same_failure)
         self.excuses: Callable[[Ending], bool] = lambda _ending: False
@@ -107,7 +110,7 @@ class Collector:
         """Leave word in the log tree of what is out. What has come home meanwhile needs none."""
         records = [(told[0], self._submitted(*told)) for told in self._untold.values()]
         self._untold.clear()
-        map_all(lambda it: self._write_record(self._logs(it[0]), it[1]), records, LANES)
+        _KEEPS.map(lambda it: self._write_record(self._logs(it[0]), it[1]), records)
 
     def _submitted(self, dispatch: Dispatch, job_id: JobId) -> DispatchRecord:
         attempts = [
@@ -117,14 +120,15 @@ class Collector:
         update = {"job_id": job_id, "submitted_at": self._clock.now()}
         return self._record(dispatch, attempts).model_copy(update=update)
 
-    def collect(self, ended: Sequence[Ended]) -> Collected:
+    def collect(self, ended: Sequence[Ended], patience: float) -> Collected:
         """Bring ended dispatches home and end them in the ledger.
 
-        What cannot be brought home because something does not answer stays as it is.
+        What cannot be brought home because something does not answer stays as it is. What takes
+        longer than `patience` (seconds) is on its way, and comes with a later call.
         """
-        fetched = self._each(self._fetch, [self._opened(each) for each in ended])
+        fetched = self._arrived(ended, patience)
         judged = [self._judged(found) for found in fetched if isinstance(found, _Fetched)]
-        kept = self._each(self._keep, judged)
+        kept = _KEEPS.map(_or_outage(self._keep), judged)
         homes = [home for home in kept if isinstance(home, Home)]
         with self._ledger.together():
             for home in homes:
@@ -136,16 +140,17 @@ class Collector:
         troubles = [each for each in (*fetched, *kept) if isinstance(each, CoordinatorError)]
         return Collected(homes, troubles[0] if troubles else None)
 
-    def _each(self, work: Callable[[A], B], things: Sequence[A]) -> list[B | CoordinatorError]:
-        """`work` of each thing, several at a time; an outage in its place where there is one."""
-
-        def attempt(thing: A) -> B | CoordinatorError:
-            try:
-                return work(thing)
-            except (ClusterUnavailable, StorageUnavailable, CredentialsError) as outage:
-                return outage
-
-        return map_all(attempt, things, LANES)
+    def _arrived(
+        self, ended: Sequence[Ended], patience: float
+    ) -> list[_Fetched | CoordinatorError]:
+        """What has arrived by now of these and of earlier ones."""
+        for each in ended:
+            if each.dispatch.id not in self._fetching:
+                fetching = _FETCHES.start(_or_outage(self._fetch), self._opened(each))
+                self._fetching[each.dispatch.id] = fetching
+        arrived, _ = wait(self._fetching.values(), timeout=patience)
+        there = [number for number, each in self._fetching.items() if each in arrived]
+        return [self._fetching.pop(number).result() for number in there]
 
     def _opened(self, ended: Ended) -> _Opened:
         ending = _with_reason(ended.ending, ended.dispatch)
@@ -176,7 +181,7 @@ class Collector:
     def finished_items(self, dispatch: Dispatch) -> int:
         """How many items of a running dispatch have left their outcome already."""
         keys = [self._keys(a).outcome for a in self._ledger.attempts_of(dispatch)]
-        return sum(size is not None for size in map_all(self._storage.size, keys, LANES))
+        return sum(size is not None for size in _KEEPS.map(self._storage.size, keys))
 
     # evidence and verdicts
 
@@ -296,6 +301,18 @@ class Collector:
 
     def _logs(self, dispatch: Dispatch) -> DispatchLogs:
         return self._batch.logs.dispatch(self._batch.step(dispatch).name, dispatch.name)
+
+
+def _or_outage(work: Callable[[A], B]) -> Callable[[A], B | CoordinatorError]:
+    """`work`, which gives an outage back instead of raising it."""
+
+    def attempt(thing: A) -> B | CoordinatorError:
+        try:
+            return work(thing)
+        except (ClusterUnavailable, StorageUnavailable, CredentialsError) as outage:
+            return outage
+
+    return attempt
 
 
 def _with_reason(ending: Ending, dispatch: Dispatch) -> Ending:

@@ -1,7 +1,9 @@
 """Claim, submit, confirm: durable here before the cluster hears of it, looked up before a retry."""
 
 from collections.abc import Sequence
-from functools import partial
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import cached_property, partial
 
 import structlog
 
@@ -17,11 +19,24 @@ from coordinator.engine.packs import most_out, pack_size
 from coordinator.engine.throttle import is_paused
 from coordinator.errors import CoordinatorError, JobRefused
 from coordinator.ledger import Attempt, Dispatch, Ledger
-from coordinator.parallel import map_all
+from coordinator.parallel import Lanes
 from coordinator.storage import Storage
 
 BURST = 128  # dispatches that are claimed, sent and confirmed together
-LANES = 16  # handoffs that are written at a time
+_WRITES, _BURSTS = Lanes(16), Lanes(1)
+
+
+@dataclass(frozen=True)
+class _Burst:
+    """Claimed dispatches that go to the cluster together."""
+
+    dispatches: Sequence[Dispatch]
+    handoffs: Sequence[tuple[str, bytes]]  # key and content
+    requests: Sequence[Request]
+
+    @cached_property
+    def ids(self) -> set[int]:
+        return {dispatch.id for dispatch in self.dispatches}
 
 
 class Dispatcher:
@@ -41,6 +56,7 @@ class Dispatcher:
         self._next_at = clock.monotonic()
         self._log = structlog.get_logger().bind(batch=batch.name)
         self.paused = ledger.was_paused()
+        self._sending: tuple[_Burst, Future[list[JobId | CoordinatorError]]] | None = None
         self.held = ""  # why the cluster should not be sent anything now
 
     def retune(self, batch: Batch) -> None:
@@ -58,15 +74,33 @@ class Dispatcher:
             else:
                 known.append((dispatch, job_id))
         self._confirm(known)
-        self._submit(unknown, again=True)
+        burst = self._burst(unknown, again=True)
+        self._confirm_burst(burst, self._deliver(burst))
         return len(known)
 
     def send_ready(self, out: int) -> int:
         """Send packs while there is room; `out` dispatches are out already. How many were sent."""
         self.held = self._cluster.pressure()
         packs = [] if self.held else self._claim(most_out(self._cluster.lanes) - out)
-        self._submit(packs)
+        burst, before = self._burst(packs), self._sending
+        self._sending = None
+        if len(packs) == BURST:  # there is more: the next is claimed while this is on its way
+            self._sending = (burst, _BURSTS.start(self._deliver, burst))
+        if before is not None:
+            self._confirm_burst(before[0], before[1].result())
+        if self._sending is None:
+            self._confirm_burst(burst, self._deliver(burst))
         return len(packs)
+
+    def is_on_its_way(self, dispatch: Dispatch) -> bool:
+        """Whether a claimed dispatch is being sent just now."""
+        return self._sending is not None and dispatch.id in self._sending[0].ids
+
+    def finish_sending(self) -> None:
+        """Confirm the burst that is on its way, if there is one."""
+        if self._sending is not None:
+            (burst, results), self._sending = self._sending, None
+            self._confirm_burst(burst, results.result())
 
     def _claim(self, room: float) -> list[Dispatch]:
         """Claim up to `room` packs: durable, all at once, before the cluster hears of any."""
@@ -117,13 +151,20 @@ class Dispatcher:
         ready = self._ledger.tally().of_step(step, S.READY)
         return pack_size(ready, lanes=self._cluster.lanes, largest=self._largest(step))
 
-    def _submit(self, dispatches: Sequence[Dispatch], *, again: bool = False) -> None:
-        """Write the handoffs, then submit, then confirm; what was not answered stays claimed."""
-        documents = [self._handoff(dispatch) for dispatch in dispatches]
-        map_all(lambda handoff: self._storage.write(*handoff), documents, LANES)
-        results = self._cluster.submit([Request(self._spec(d), d.token, again) for d in dispatches])
+    def _burst(self, dispatches: Sequence[Dispatch], *, again: bool = False) -> _Burst:
+        handoffs = [self._handoff(dispatch) for dispatch in dispatches]
+        requests = [Request(self._spec(d), d.token, again) for d in dispatches]
+        return _Burst(dispatches, handoffs, requests)
+
+    def _deliver(self, burst: _Burst) -> list[JobId | CoordinatorError]:
+        """Write the handoffs, then submit. It may run beside the thread that has the ledger."""
+        _WRITES.map(lambda handoff: self._storage.write(*handoff), burst.handoffs)
+        return self._cluster.submit(burst.requests)
+
+    def _confirm_burst(self, burst: _Burst, results: list[JobId | CoordinatorError]) -> None:
+        """Note what was taken; what was not answered stays claimed."""
         taken, troubles = [], []
-        for dispatch, result in zip(dispatches, results, strict=True):
+        for dispatch, result in zip(burst.dispatches, results, strict=True):
             if isinstance(result, JobRefused):
                 self._refuse(dispatch, result)
             elif isinstance(result, CoordinatorError):

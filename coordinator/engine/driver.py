@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -55,6 +56,7 @@ class Pace:
     credentials: float = 1.0  # while it waits for better ones: those are looked for at each
     between_peeks: float = 3.0
     between_looks: float = 2.0  # at the cluster, while there is more to send than goes at once
+    patience: float = 1.0  # for logs and outcomes to arrive
     tidied: int = 16  # dispatches that are brought home at each of these looks
     most_peeked: int = 256  # items; beyond that, looking for each would cost too much
 
@@ -113,6 +115,8 @@ class Driver:
             snapshot = self.snapshot()
             on_tick(snapshot)
             if self._is_over(snapshot):
+                with suppress(ClusterUnavailable, StorageUnavailable, CredentialsError):
+                    self._dispatcher.finish_sending()
                 return self._wish
             wait = self._next_wait(wait, moved)
             self._clock.sleep(wait)
@@ -136,7 +140,7 @@ class Driver:
         self._obey(out)
         if self._adopter.adopt(idle=not out):
             out = self._ledger.out()
-        claimed = [d for d in out if d.state is S.CLAIMED]
+        claimed = [d for d in out if d.state is S.CLAIMED and not self._dispatcher.is_on_its_way(d)]
         self._dispatcher.settle(claimed)
         tracked = [d for d in out if d.state in OUT - {S.CLAIMED}]
         changes = self._observe(tracked)
@@ -159,7 +163,10 @@ class Driver:
     def _send(self, out: int) -> int:
         """Send what is ready; where there is more than goes at once, lanes are filled first."""
         self._is_filling = False
-        sent = self._dispatcher.send_ready(out) if self._may_send() else 0
+        if not self._may_send():
+            self._dispatcher.finish_sending()
+            return 0
+        sent = self._dispatcher.send_ready(out)
         self._is_filling = sent >= BURST
         return sent
 
@@ -242,6 +249,8 @@ class Driver:
             return self._pace.credentials
         if self._trouble:
             return min(self._pace.longest_outage, max(1.0, wait * 2))
+        if self._is_filling:
+            return 0.0
         return self._pace.shortest if moved else min(self._pace.longest, wait * 1.5)
 
     def _is_over(self, snapshot: Snapshot) -> bool:
@@ -294,7 +303,8 @@ class Driver:
 
     def _collect(self, ended: Sequence[Ended]) -> int:
         """Bring these home; how many of them are."""
-        collected = self._collector.collect(ended)
+        patience = 0.0 if self._is_filling else self._pace.patience
+        collected = self._collector.collect(ended, patience)
         for home in collected.homes:
             self._finished_of.pop(home.dispatch.id, None)
             self._stopping.discard(home.dispatch.id)

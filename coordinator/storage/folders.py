@@ -13,13 +13,13 @@ from typing import BinaryIO
 import platformdirs
 
 from coordinator.errors import BadInput
-from coordinator.parallel import map_all
+from coordinator.parallel import Lanes
 from coordinator.storage.hrefs import scheme_of
 from coordinator.storage.keys import checked_key
 
 CACHE = "COORDINATOR_MODEL_CACHE"  # variable: folder of what was fetched
 SKETCHED_BYTES = 32 << 20  # of each file: enough for the header of any weights
-_LANES = 4
+_FETCHES = Lanes(4)
 
 Files = dict[str, tuple[int, str]]  # relative name -> bytes, version
 
@@ -116,7 +116,7 @@ def _fetch(
             copy(source, sink)
             sink.truncate(files[name][0])
 
-    map_all(fetch, list(files), _LANES)
+    _FETCHES.map(fetch, list(files))
 
 
 def _copy_beginning(source: BinaryIO, sink: BinaryIO) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from coordinator.cluster.nomad.api import NomadApi, NomadRefusal
 from coordinator.domain.findings import Finding, fail, ok, warn
 from coordinator.errors import ClusterError, ClusterUnavailable, CredentialsError
-from coordinator.parallel import map_all
+from coordinator.parallel import Lanes
 
 OLDEST, BEYOND = (1, 10, 1), (1, 12)  # versions that it was tried with: from, and below
 SKEW_SECONDS = 5.0  # of clocks; S3 refuses what is 15 minutes off
@@ -251,7 +251,7 @@ def _clocks(api: NomadApi) -> Iterator[Finding]:
         seen = float(stats["Timestamp"]) / 1e9  # taken every second
         return str(node["Name"]), min(seen - began, seen - time.time(), key=abs)
 
-    seen = [each for each in map_all(away, ready, CLOCKS_AT_A_TIME) if each is not None]
+    seen = [each for each in Lanes(CLOCKS_AT_A_TIME).map(away, ready) if each is not None]
     wrong = [(name, seconds) for name, seconds in seen if abs(seconds) >= SKEW_SECONDS]
     for name, seconds in wrong:
         yield _skew("clocks", f"the clock of node {name}", seconds, f"node {name}")

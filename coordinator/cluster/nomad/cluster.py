@@ -32,9 +32,10 @@ from coordinator.errors import (
     JobRefused,
     UsageError,
 )
-from coordinator.parallel import map_all
+from coordinator.parallel import Lanes
 
-CONNECTIONS = 24  # at a time: a dispatch is one raft commit, and commits share their disk writes
+# At a time: a dispatch is one raft commit, and commits share their disk writes.
+_DISPATCHES, _DEREGISTERS = Lanes(24), Lanes(16)
 _PRESSURE_SECONDS = 5.0
 _CHILD = re.compile(r"[A-Za-z0-9_~.-]+/dispatch-[A-Za-z0-9_.-]+")
 
@@ -42,7 +43,7 @@ _CHILD = re.compile(r"[A-Za-z0-9_~.-]+/dispatch-[A-Za-z0-9_.-]+")
 class NomadCluster:
     """Runs the jobs of one batch. Only children of its own parents are ever looked at or touched.
 
-    Used by one thread at a time.
+    Used by one thread at a time, but for `submit`, which may run beside `pressure` and `save_logs`.
     """
 
     def __init__(
@@ -137,7 +138,7 @@ class NomadCluster:
     def submit(self, requests: Sequence[Request]) -> list[JobId | CoordinatorError]:
         if not self._may_send():
             return [_unsure(request) for request in requests]
-        results = map_all(self._dispatch, requests, CONNECTIONS)
+        results = _DISPATCHES.map(self._dispatch, requests)
         for result in results:
             if not isinstance(result, CoordinatorError):
                 self._tracker.sent(result)
@@ -226,7 +227,7 @@ class NomadCluster:
 
     def stop(self, ids: Collection[JobId], reason: StopReason) -> None:
         alive = self._alive(self._ours(ids))
-        map_all(lambda job: self._deregister(job, purge=False), alive, CONNECTIONS)
+        _DEREGISTERS.map(lambda job: self._deregister(job, purge=False), alive)
         for job in alive:
             self._stopped.setdefault(job, reason)
         self._tracker.hint()
@@ -239,7 +240,7 @@ class NomadCluster:
                 why=f"not ended yet: {', '.join(alive)}",
                 hint="stop them first, or wait until they have ended",
             )
-        map_all(lambda job: self._deregister(job, purge=True), ours, CONNECTIONS)
+        _DEREGISTERS.map(lambda job: self._deregister(job, purge=True), ours)
         self._tracker.forget(ours)
 
     def close(self) -> None:

@@ -14,9 +14,9 @@ from coordinator.cluster.nomad.api import NomadApi
 from coordinator.cluster.nomad.endings import Started, ending_of, is_over, started
 from coordinator.cluster.nomad.placement import WAITING, Placement
 from coordinator.domain.verdicts import Ending
-from coordinator.parallel import map_all
+from coordinator.parallel import Lanes
 
-LANES = 16
+_DETAILS = Lanes(16)
 POLL_SECONDS = 2.0  # between listings when nothing hints at a change
 POLL_SECONDS_WITH_HINTS = 10.0
 _PENDING_LOOK_SECONDS = 5.0
@@ -143,7 +143,7 @@ class Tracker:
         if len(jobs) > FEW:
             details = self._listed_allocations(jobs)
         else:
-            details = map_all(self.allocations, jobs, LANES)
+            details = _DETAILS.map(self.allocations, jobs)
         for job, allocations in zip(jobs, details, strict=True):
             self._place(job, self._jobs[job], allocations)
 

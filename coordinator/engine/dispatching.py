@@ -1,5 +1,6 @@
 """Claim, submit, confirm: durable here before the cluster hears of it, looked up before a retry."""
 
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -18,12 +19,13 @@ from coordinator.engine.handoffs import handoff_of
 from coordinator.engine.packs import most_out, pack_size
 from coordinator.engine.throttle import is_paused
 from coordinator.errors import CoordinatorError, JobRefused
-from coordinator.ledger import Attempt, Dispatch, Ledger
+from coordinator.ledger import Attempt, Dispatch, Ledger, Tally
 from coordinator.parallel import Lanes
 from coordinator.storage import Storage
 
 BURST = 128  # dispatches that are claimed, sent and confirmed together
-_WRITES, _BURSTS = Lanes(16), Lanes(1)
+_ON_THEIR_WAY = 2  # bursts: while one waits for its last answers, the other keeps the lanes busy
+_WRITES, _BURSTS = Lanes(16), Lanes(_ON_THEIR_WAY)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Dispatcher:
         self._next_at = clock.monotonic()
         self._log = structlog.get_logger().bind(batch=batch.name)
         self.paused = ledger.was_paused()
-        self._sending: tuple[_Burst, Future[list[JobId | CoordinatorError]]] | None = None
+        self._sending: deque[tuple[_Burst, Future[list[JobId | CoordinatorError]]]] = deque()
         self.held = ""  # why the cluster should not be sent anything now
 
     def retune(self, batch: Batch) -> None:
@@ -74,7 +76,8 @@ class Dispatcher:
             else:
                 known.append((dispatch, job_id))
         self._confirm(known)
-        burst = self._burst(unknown, again=True)
+        packs = [self._ledger.attempts_of(dispatch) for dispatch in unknown]
+        burst = self._burst(unknown, packs, again=True)
         self._confirm_burst(burst, self._deliver(burst))
         return len(known)
 
@@ -82,44 +85,45 @@ class Dispatcher:
         """Send packs while there is room; `out` dispatches are out already. How many were sent."""
         self.held = self._cluster.pressure()
         packs = [] if self.held else self._claim(most_out(self._cluster.lanes) - out)
-        burst, before = self._burst(packs), self._sending
-        self._sending = None
+        burst = self._burst([dispatch for dispatch, _ in packs], [pack for _, pack in packs])
         if len(packs) == BURST:  # there is more: the next is claimed while this is on its way
-            self._sending = (burst, _BURSTS.start(self._deliver, burst))
-        if before is not None:
-            self._confirm_burst(before[0], before[1].result())
-        if self._sending is None:
+            self._sending.append((burst, _BURSTS.start(self._deliver, burst)))
+            self.finish_sending(but=_ON_THEIR_WAY)
+        else:
+            self.finish_sending()
             self._confirm_burst(burst, self._deliver(burst))
         return len(packs)
 
     def is_on_its_way(self, dispatch: Dispatch) -> bool:
         """Whether a claimed dispatch is being sent just now."""
-        return self._sending is not None and dispatch.id in self._sending[0].ids
+        return any(dispatch.id in burst.ids for burst, _ in self._sending)
 
-    def finish_sending(self) -> None:
-        """Confirm the burst that is on its way, if there is one."""
-        if self._sending is not None:
-            (burst, results), self._sending = self._sending, None
+    def finish_sending(self, *, but: int = 0) -> None:
+        """Confirm the bursts that are on their way, but for the last few."""
+        while len(self._sending) > but:
+            burst, results = self._sending.popleft()
             self._confirm_burst(burst, results.result())
 
-    def _claim(self, room: float) -> list[Dispatch]:
+    def _claim(self, room: float) -> list[tuple[Dispatch, list[Attempt]]]:
         """Claim up to `room` packs: durable, all at once, before the cluster hears of any."""
-        claimed: list[Dispatch] = []
+        claimed: list[tuple[Dispatch, list[Attempt]]] = []
         with self._ledger.together():
             while len(claimed) < min(room, BURST) and self._clock.monotonic() >= self._next_at:
                 pack = self._next_pack()
                 if not pack:
                     break
-                claimed.append(self._ledger.claim(pack, partial(self._batch.job_name, pack)))
+                dispatch = self._ledger.claim(pack, partial(self._batch.job_name, pack))
+                claimed.append((dispatch, pack))
                 self._next_at = self._clock.monotonic() + self._batch.wait_seconds
         return claimed
 
-    def update_pause(self) -> None:
-        """Pause or go on, and leave an event where that changes."""
-        in_flight, thresholds = self._ledger.tally().in_flight, self._batch.thresholds
+    def update_pause(self) -> Tally:
+        """Pause or go on, and leave an event where that changes; the counts that decided it."""
+        tally, thresholds = self._ledger.tally(), self._batch.thresholds
+        in_flight = tally.in_flight
         paused = is_paused(in_flight, self.paused, thresholds)
         if paused == self.paused:
-            return
+            return tally
         self.paused = paused
         if paused:
             why = f"{in_flight} items in flight reached the stop threshold {thresholds.stop_at}"
@@ -127,32 +131,37 @@ class Dispatcher:
             why = f"{in_flight} items in flight are down to {thresholds.resume_at}"
         self._ledger.note("paused" if paused else "resumed", why)
         self._log.info("paused" if paused else "resumed", why=why)
+        return tally
 
     def _next_pack(self) -> list[Attempt]:
         """Work on items in flight goes first, later steps before earlier ones; then new items."""
-        self.update_pause()
+        tally = self.update_pause()
         steps = range(len(self._batch.pipeline.steps) - 1, -1, -1)
         for step in steps:
             if pack := self._ledger.ready(step, fresh=False, limit=self._largest(step)):
                 return pack
-        room = 0 if self.paused else self._room()
+        room = 0 if self.paused else self._batch.thresholds.stop_at - tally.in_flight
         for step in steps:
-            if pack := self._ledger.ready(step, fresh=True, limit=min(room, self._share(step))):
+            limit = min(room, self._share(step, tally))
+            if pack := self._ledger.ready(step, fresh=True, limit=limit):
                 return pack
         return []
-
-    def _room(self) -> int:
-        return self._batch.thresholds.stop_at - self._ledger.tally().in_flight
 
     def _largest(self, step: int) -> int:
         return self._batch.pipeline.steps[step].pack.size
 
-    def _share(self, step: int) -> int:
-        ready = self._ledger.tally().of_step(step, S.READY)
+    def _share(self, step: int, tally: Tally) -> int:
+        ready = tally.of_step(step, S.READY)
         return pack_size(ready, lanes=self._cluster.lanes, largest=self._largest(step))
 
-    def _burst(self, dispatches: Sequence[Dispatch], *, again: bool = False) -> _Burst:
-        handoffs = [self._handoff(dispatch) for dispatch in dispatches]
+    def _burst(
+        self,
+        dispatches: Sequence[Dispatch],
+        packs: Sequence[Sequence[Attempt]],
+        *,
+        again: bool = False,
+    ) -> _Burst:
+        handoffs = [self._handoff(*each) for each in zip(dispatches, packs, strict=True)]
         requests = [Request(self._spec(d), d.token, again) for d in dispatches]
         return _Burst(dispatches, handoffs, requests)
 
@@ -175,8 +184,8 @@ class Dispatcher:
         if troubles:
             raise troubles[0]
 
-    def _handoff(self, dispatch: Dispatch) -> tuple[str, bytes]:
-        handoff = handoff_of(self._batch, self._ledger, dispatch, self._storage.uri)
+    def _handoff(self, dispatch: Dispatch, pack: Sequence[Attempt]) -> tuple[str, bytes]:
+        handoff = handoff_of(self._batch, self._ledger, dispatch, pack, self._storage.uri)
         return self._batch.keys.handoff(dispatch.name), handoff.model_dump_json().encode()
 
     def _refuse(self, dispatch: Dispatch, error: JobRefused) -> None:
@@ -184,9 +193,9 @@ class Dispatcher:
         self._collector.refuse(dispatch, verdict)
 
     def _confirm(self, taken: Sequence[tuple[Dispatch, JobId]]) -> None:
-        with self._ledger.together():
-            for dispatch, job_id in taken:
-                self._ledger.move(dispatch, S.CLAIMED, S.SUBMITTED, job_id)
+        if not taken:
+            return
+        self._ledger.move_all(taken, S.CLAIMED, S.SUBMITTED)
         self._collector.note_submitted(taken)
         for dispatch, job_id in taken:
             self._log.info("dispatched", dispatch=dispatch.name, job=job_id, items=dispatch.size)

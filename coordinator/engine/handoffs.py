@@ -1,14 +1,18 @@
 """The handoff of a dispatch, made from the ledger alone, so that it can be made again."""
 
+from collections.abc import Sequence
+
 from coordinator.domain.handoff import Handoff, HandoffItem, InputRef, Sent
 from coordinator.engine.batch import Batch
 from coordinator.ledger import Attempt, Dispatch, Ledger
 
 
-def handoff_of(batch: Batch, ledger: Ledger, dispatch: Dispatch, output_root: str) -> Handoff:
-    """What the worker of `dispatch` has to do."""
+def handoff_of(
+    batch: Batch, ledger: Ledger, dispatch: Dispatch, pack: Sequence[Attempt], output_root: str
+) -> Handoff:
+    """What the worker of `dispatch`, which carries the attempts of `pack`, has to do."""
     step = batch.step(dispatch)
-    items = (_item(batch, ledger, attempt) for attempt in ledger.attempts_of(dispatch))
+    items = (_item(batch, ledger, attempt) for attempt in pack)
     return Handoff(
         batch=batch.name,
         dispatch=dispatch.name,

@@ -153,10 +153,10 @@ class Ledger:
     def ready(self, step: int, *, fresh: bool, limit: int) -> list[Attempt]:
         """Attempts that may be dispatched together: of one step and memory size."""
         when = {"step": step, "fresh": int(fresh), "now": self._clock.now()}
-        sizes = self._rows("ready_memory_steps", **when)
-        if limit < 1 or not sizes:
+        first = self._rows("first_memory_step", **when) if limit > 0 else []
+        if not first:
             return []
-        found = self._rows("ready", memory_step=sizes[0][0], limit=limit, **when)
+        found = self._rows("ready", memory_step=first[0][0], limit=limit, **when)
         return [Attempt.of(row) for row in found]
 
     def next_ready_at(self) -> float | None:
@@ -245,18 +245,26 @@ class Ledger:
         self, dispatch: Dispatch, old: AttemptState, new: AttemptState, job_id: str | None = None
     ) -> None:
         """Move a dispatch that goes on, and all its attempts, from `old` to `new`."""
+        self.move_all([(dispatch, job_id)], old, new)
+
+    def move_all(
+        self,
+        dispatches: Sequence[tuple[Dispatch, str | None]],
+        old: AttemptState,
+        new: AttemptState,
+    ) -> None:
+        """Move many, each with the job's id that is known from now on; None = as before.
+
+        A few statements for all of them: each statement lets other threads in, and waits for them.
+        """
         _permit(old, new, OUT)
+        moved = json.dumps([(dispatch.id, job_id) for dispatch, job_id in dispatches])
+        values = {"moved": moved, "old": old, "new": new}
         with self._transaction():
-            self._guarded(
-                "move_dispatch",
-                dispatch=dispatch.id,
-                old=old,
-                new=new,
-                job_id=job_id,
-                now=self._clock.now(),
-            )
-            self._run("move_attempts_of_dispatch", dispatch=dispatch.id, old=old, new=new)
-            self._event(new, dispatch=dispatch.id, old=old, new=new)
+            now = self._clock.now()
+            self._guarded("move_dispatches", len(dispatches), now=now, **values)
+            self._run("move_attempts_of_dispatches", **values)
+            self._run("record_moves", now=now, **values)
 
     def end(self, dispatch: Dispatch, ends: Iterable[AttemptEnd], why: str = "") -> None:
         """End a dispatch: every one of its attempts, and what follows from each."""
@@ -433,10 +441,10 @@ class Ledger:
             why=why,
         )
 
-    def _guarded(self, name: str, /, **values: Any) -> None:
-        """Run an update that must change exactly one row."""
+    def _guarded(self, name: str, rows: int = 1, /, **values: Any) -> None:
+        """Run an update that must change exactly so many rows."""
         changed = self._run(name, **values).rowcount
-        if changed != 1:
+        if changed != rows:
             raise StaleMove(
                 f"{name} of {values} found {changed} rows",
                 why="the row was not in the state that the move expected",

@@ -36,8 +36,20 @@ SET state = :new, job_id = ifnull(:job_id, job_id),
     ended_at = CASE WHEN :new = 'ended' THEN :now ELSE ended_at END
 WHERE id = :dispatch AND state = :old
 
--- name: move_attempts_of_dispatch
-UPDATE attempts SET state = :new WHERE dispatch = :dispatch AND state = :old
+-- name: move_dispatches
+UPDATE dispatches
+SET state = :new, job_id = ifnull(moved.job_id, dispatches.job_id),
+    submitted_at = CASE WHEN :new = 'submitted' THEN :now ELSE submitted_at END
+FROM (SELECT value ->> 0 AS id, value ->> 1 AS job_id FROM json_each(:moved)) AS moved
+WHERE dispatches.id = moved.id AND dispatches.state = :old
+
+-- name: move_attempts_of_dispatches
+UPDATE attempts SET state = :new
+WHERE dispatch IN (SELECT value ->> 0 FROM json_each(:moved)) AND state = :old
+
+-- name: record_moves
+INSERT INTO events (at, action, dispatch, attempt, old, new, why)
+SELECT :now, :new, value ->> 0, NULL, :old, :new, '' FROM json_each(:moved)
 
 -- name: end_attempt
 UPDATE attempts SET state = :new, kind = :kind, reason = :reason, files = :files
@@ -79,10 +91,10 @@ WHERE a.state = 'ready' AND a.step = :step AND a.fresh = :fresh
       AND a.memory_step = :memory_step AND a.not_before <= :now
 ORDER BY a.sort_key, a.item LIMIT :limit
 
--- name: ready_memory_steps
-SELECT DISTINCT memory_step FROM attempts
+-- name: first_memory_step
+SELECT memory_step FROM attempts
 WHERE state = 'ready' AND step = :step AND fresh = :fresh AND not_before <= :now
-ORDER BY memory_step
+ORDER BY memory_step LIMIT 1
 
 -- name: winners
 SELECT step, number, files FROM attempts WHERE item = :item AND state = 'succeeded'

@@ -610,7 +610,7 @@ POINTS = [
     ("storage", "write"),
     ("storage", "copy"),
     ("ledger", "claim"),
-    ("ledger", "move"),
+    ("ledger", "move_all"),
     ("ledger", "end"),
     ("ledger", "note"),
 ]

@@ -95,6 +95,18 @@ variable "image" {
   default = "coordinator-worker"
 }
 
+variable "volumes" {
+  type        = list(string)
+  default     = []
+  description = "with docker: host_folder:container_folder[:ro]; the client must allow it (plugin docker, volumes)"
+}
+
+variable "network_mode" {
+  type        = string
+  default     = ""
+  description = "with docker: for example host, where the store is reached by the node's own network only"
+}
+
 variable "image_uid" {
   type        = number
   default     = 10001
@@ -211,6 +223,10 @@ job "scoring" {
         command    = var.driver == "raw_exec" ? local.python : null
         image      = var.driver == "docker" ? var.image : null
         entrypoint = var.driver == "docker" ? [local.python] : null
+
+        volumes      = var.driver == "docker" && length(var.volumes) > 0 ? var.volumes : null
+        network_mode = var.driver == "docker" && var.network_mode != "" ? var.network_mode : null
+
         args = [
           "-m", "coordinator.workers", "${NOMAD_META_output_root}", "${NOMAD_META_handoff}",
         ]

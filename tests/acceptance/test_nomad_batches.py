@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from agents import Cluster, Options, dev_agent
@@ -18,7 +17,7 @@ from tests.acceptance.on_nomad import (
 )
 from tests.docker_engine import Engine
 from tests.servers import S3Server
-from tests.support import REPOSITORY, require_cluster_program
+from tests.support import require_cluster_program
 
 pytestmark = [
     pytest.mark.needs_data,
@@ -81,21 +80,13 @@ def test_ninety_directions_in_containers(
 
 
 def in_containers(place: NomadWorkplace, image: str) -> NomadWorkplace:
-    """Job files as a user's own: with the machine's network and the model's folder, as here."""
+    """The same in containers of `image`, with the machine's network and the model's folder."""
     variables = (place.folder / "job.vars").read_text().replace("raw_exec", "docker")
-    (place.folder / "job.vars").write_text(f'{variables}image = "{image}"\n')
-    pipeline = place.pipeline.read_text()
-    for job in ("inference", "scoring"):
-        shipped = (REPOSITORY / f"job_defs/{job}.nomad.hcl").read_text()
-        ours = f'network_mode = "host"\n        volumes = ["{place.folder}:{place.folder}"]\n'
-        (place.folder / f"{job}.nomad.hcl").write_text(
-            shipped.replace("config {\n", f"config {{\n        {ours}", 1)
-        )
-        pipeline = pipeline.replace(
-            f"    job: {job}\n", f"    job: {job}\n    nomad: {{job_file: {job}.nomad.hcl}}\n"
-        )
-    (place.folder / "docker.yml").write_text(pipeline)
-    return replace(place, pipeline_file="docker.yml")
+    folder = f'volumes = ["{place.folder}:{place.folder}"]'
+    (place.folder / "job.vars").write_text(
+        f'{variables}image = "{image}"\nnetwork_mode = "host"\n{folder}\n'
+    )
+    return place
 
 
 def run(place: NomadWorkplace, name: str, say: Callable[[str], None]) -> NomadBatch:

@@ -96,7 +96,8 @@ def _times(room: Room, asked: Room) -> int:
 
 
 def _listed(reasons: Mapping[str, int]) -> str:
-    return ", ".join(f"{why} on {count}" for why, count in sorted(reasons.items())) or "unknown"
+    nodes = {why: f"{count} node{'' if count == 1 else 's'}" for why, count in reasons.items()}
+    return ", ".join(f"{why} on {nodes[why]}" for why in sorted(nodes)) or "unknown"
 
 
 def _in_words(room: Room) -> str:

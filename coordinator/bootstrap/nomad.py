@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,8 +22,8 @@ from coordinator.cluster.nomad.job_files import (
     source_of_mapping,
 )
 from coordinator.cluster.nomad.parents import Checked, Parent, check, refuse_foreign, register
-from coordinator.cluster.nomad.placement import asked_room, lanes_in, rooms_of
-from coordinator.errors import CredentialsError
+from coordinator.cluster.nomad.placement import lanes_in, room_asked_by, rooms_of
+from coordinator.errors import CredentialsError, UsageError
 from coordinator.pipelines import NomadPart, Pipeline, Step
 from coordinator.settings import Settings
 
@@ -126,8 +127,15 @@ def known_uid(folder: Path) -> str:
 def nomad_place(settings: Settings) -> NomadPlace:
     """From the settings, else from Nomad's own environment variables."""
     given = os.environ
+    address = settings.nomad_addr or given.get("NOMAD_ADDR") or DEFAULT_ADDRESS
+    if "@" in urlsplit(address).netloc:
+        raise UsageError(
+            "Nomad's address holds a user or a password",
+            why="it is shown, and kept with the batch",
+            hint="give the address alone, and the token in NOMAD_TOKEN",
+        )
     return NomadPlace(
-        address=settings.nomad_addr or given.get("NOMAD_ADDR") or DEFAULT_ADDRESS,
+        address=address,
         namespace=settings.nomad_namespace or given.get("NOMAD_NAMESPACE") or "default",
         region=settings.nomad_region or given.get("NOMAD_REGION") or "",
     )
@@ -149,10 +157,10 @@ def nomad_api(settings: Settings, place: NomadPlace) -> NomadApi:
     )
 
 
-def lanes_on(api: NomadApi, parents: Sequence[Parent]) -> int:
+def lanes_on(api: NomadApi, checked: Sequence[Checked]) -> int:
     """How many jobs of the largest step the nodes could run at a time; 0 = not known."""
     try:
         rooms = rooms_of(api.get("nodes", resources="true"))
     except CredentialsError:  # reading nodes is a right of its own
         return 0
-    return min(lanes_in(rooms, asked_room(parent.resources)) for parent in parents)
+    return min(lanes_in(rooms, room_asked_by(each.job)) for each in checked)

@@ -15,7 +15,13 @@ from coordinator.commands.results import Results, results_of
 from coordinator.commands.saving import LedgerSaver
 from coordinator.domain.paths import BatchKeys
 from coordinator.engine import Driver, Recovery, Snapshot, Wish
-from coordinator.errors import ClusterError, CredentialsError, ExitCode, StorageError
+from coordinator.errors import (
+    ClusterError,
+    CredentialsError,
+    ExitCode,
+    LedgerError,
+    StorageError,
+)
 from coordinator.ledger import ControlDesk, Ledger, driver_lock
 from coordinator.settings import Settings
 from coordinator.storage import Storage, open_storage
@@ -138,7 +144,7 @@ class _Run:
         keys.start(lambda: storage.size(BatchKeys(record.batch).record))
         saver = LedgerSaver(ledger, storage, record.batch, self.clock, self.still_held)
         saver.start(on=record.save_ledger)
-        cluster.prepare(is_known=bool(ledger.out()))
+        cluster.prepare(is_known=any(dispatch.job_id for dispatch in ledger.out()))
         keys.look()  # not before: now it is certain that the jobs which may read them are ours
         _leave_word(record, ledger, storage)
         batch = record.to_batch()
@@ -163,7 +169,7 @@ class _Run:
         """An older copy costs whoever goes on elsewhere some time, and nothing else."""
         try:
             saver.save()
-        except (StorageError, CredentialsError) as error:
+        except (StorageError, CredentialsError, LedgerError, OSError) as error:
             self.watch.on_signal(f"the ledger could not be saved at the end: {error}")
 
 

@@ -76,7 +76,7 @@ def _on_nomad(
     parents = parents_of(venue)
     checked = check(api, parents)
     refuse_foreign(api, parents)
-    lanes = place.lanes or lanes_on(api, parents)
+    lanes = place.lanes or lanes_on(api, checked)
     return replace(place, lanes=lanes, warnings=tuple(_warnings(checked, settings, output_root)))
 
 

@@ -60,20 +60,31 @@ def purge(
         cluster = make_cluster(settings, record.venue)
         try:
             cluster.purge([JobId(job) for job in plan.jobs])
-            cluster.dismantle()
-            _take_keys_away(plan, settings, record)
+            ledger.mark_purged(plan.finished)
+            if not ledger.out():
+                _dismantle(settings, record, cluster)
         finally:
             cluster.close()
-        ledger.mark_purged(plan.finished)
     finally:
         ledger.close()
     return plan
 
 
-def _take_keys_away(plan: PurgePlan, settings: Settings, record: BatchRecord) -> None:
-    shelf = make_key_shelf(settings, record.venue)
-    if shelf is not None and not plan.running:
-        shelf.remove()
+def _dismantle(settings: Settings, record: BatchRecord, cluster: Cluster) -> None:
+    """Remove what the batch as a whole has on the cluster; whoever goes on with it puts it back.
+
+    Not while it is driven: steps that have no job out just now need it too.
+    """
+    try:
+        with (
+            driver_lock(batch_folder(settings, record.batch), record.batch),
+            cluster.held(lambda _why: None),
+        ):
+            cluster.dismantle()
+            if shelf := make_key_shelf(settings, record.venue):
+                shelf.remove()
+    except BatchBusy:
+        return
 
 
 def _refuse_running(plan: PurgePlan, settings: Settings, *, yes: bool) -> None:

@@ -6,13 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from coordinator.bootstrap import batch_folder, make_cluster
 from coordinator.bootstrap.nomad import nomad_place
 from coordinator.clock import Clock
 from coordinator.cluster import StillHeld
 from coordinator.commands.record import BatchRecord, as_document, record_of
 from coordinator.domain.paths import BatchKeys
-from coordinator.errors import BatchMissing, LedgerError, ObjectMissing, UsageError
+from coordinator.errors import (
+    BatchMissing,
+    CredentialsError,
+    LedgerError,
+    ObjectMissing,
+    StorageError,
+    StorageUnavailable,
+    UsageError,
+)
 from coordinator.ledger import FILE, Ledger, PortableLedger, driver_lock
 from coordinator.settings import Settings
 from coordinator.storage import Storage, open_storage
@@ -65,7 +75,14 @@ class LedgerSaver:
             return True
         if self._clock.monotonic() < self._next_at:
             return False
-        return self.save()
+        try:
+            return self.save()
+        except (StorageUnavailable, CredentialsError):
+            raise
+        except (StorageError, LedgerError, OSError) as error:  # nothing that the jobs need
+            self._next_at = self._clock.monotonic() + SAVE_SECONDS
+            structlog.get_logger().warning("ledger not saved", why=str(error))
+            return False
 
     def save(self) -> bool:
         """Put a copy in place, whole or not at all; False where the batch may not be ours."""

@@ -32,6 +32,7 @@ from coordinator.storage import Storage
 
 # Most of both is waiting for a store or a cluster.
 _FETCHES, _KEEPS = Lanes(16), Lanes(16)
+_MOST_FETCHED = 128  # dispatches on their way or in line at a time
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -145,7 +146,7 @@ class Collector:
     ) -> list[_Fetched | CoordinatorError]:
         """What has arrived by now of these and of earlier ones."""
         for each in ended:
-            if each.dispatch.id not in self._fetching:
+            if each.dispatch.id not in self._fetching and len(self._fetching) < _MOST_FETCHED:
                 fetching = _FETCHES.start(_or_outage(self._fetch), self._opened(each))
                 self._fetching[each.dispatch.id] = fetching
         arrived, _ = wait(self._fetching.values(), timeout=patience)
@@ -177,6 +178,12 @@ class Collector:
         detail = ended.ending.detail or judged.found.note
         self._write_record(logs, self._ended_record(ended, judged.ends, detail))
         return Home(ended.dispatch, ended.ending, judged.ends)
+
+    def let_go(self) -> None:
+        """Fetch nothing more: what has not arrived is fetched again by the next start."""
+        for fetching in self._fetching.values():
+            fetching.cancel()
+        self._fetching.clear()
 
     def finished_items(self, dispatch: Dispatch) -> int:
         """How many items of a running dispatch have left their outcome already."""

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -103,6 +104,12 @@ class Dispatcher:
         while len(self._sending) > but:
             burst, results = self._sending.popleft()
             self._confirm_burst(burst, results.result())
+
+    def let_go(self) -> None:
+        """Confirm what can be confirmed; the rest is found again by the next start."""
+        while self._sending:
+            with suppress(CoordinatorError):
+                self.finish_sending(but=len(self._sending) - 1)
 
     def _claim(self, room: float) -> list[tuple[Dispatch, list[Attempt]]]:
         """Claim up to `room` packs: durable, all at once, before the cluster hears of any."""

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -98,8 +97,9 @@ class Driver:
         self._log = structlog.get_logger().bind(batch=batch.name)
 
     def wish(self, wish: Wish) -> None:
-        """Change how far to go; safe to call from a signal handler."""
-        self._wish = wish
+        """Change how far to go; safe to call from a signal handler. Nothing calls off a LEAVE."""
+        if self._wish is not Wish.LEAVE:
+            self._wish = wish
         self._clock.wake()
 
     def leave(self, why: str) -> None:
@@ -110,16 +110,18 @@ class Driver:
     def run(self, on_tick: Callable[[Snapshot], None]) -> Wish:
         """Tick until the wish is fulfilled; the wish that ended it."""
         wait = self._pace.shortest
-        while True:
-            moved = self._tick_or_trouble()
-            snapshot = self.snapshot()
-            on_tick(snapshot)
-            if self._is_over(snapshot):
-                with suppress(ClusterUnavailable, StorageUnavailable, CredentialsError):
-                    self._dispatcher.finish_sending()
-                return self._wish
-            wait = self._next_wait(wait, moved)
-            self._clock.sleep(wait)
+        try:
+            while True:
+                moved = self._tick_or_trouble()
+                snapshot = self.snapshot()
+                on_tick(snapshot)
+                if self._is_over(snapshot):
+                    return self._wish
+                wait = self._next_wait(wait, moved)
+                self._clock.sleep(wait)
+        finally:
+            self._collector.let_go()
+            self._dispatcher.let_go()
 
     def recover(self) -> Recovery:
         """Adopt or send again what an earlier run left between claim and confirm."""
@@ -190,7 +192,8 @@ class Driver:
     def _halt(self, why: str) -> None:
         """Start nothing more, where there is a reason not to."""
         if why and self._wish is Wish.FINISH:
-            self._wish, self.halted = Wish.DRAIN, why
+            self.halted = why
+            self.wish(Wish.DRAIN)
             self._ledger.note("halted", why)
             self._log.warning("halted", why=why)
 
@@ -226,6 +229,8 @@ class Driver:
     def _tick_or_trouble(self) -> int:
         """A tick; an outage moves nothing and is said."""
         try:
+            if self._credentials.why:  # no tick may come for long: people are heard all the same
+                self._obey(self._ledger.out())
             if not self._credentials.may_go_on():
                 return 0
             moved = self.tick()

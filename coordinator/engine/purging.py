@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Iterable
 
+import structlog
+
 from coordinator.cluster import Cluster, JobId
+from coordinator.errors import ClusterError, ClusterUnavailable
 from coordinator.ledger import Dispatch, Ledger
 
 Save = Callable[[], bool]  # whether all that the ledger holds by now is safe
@@ -27,6 +30,12 @@ class Purger:
         """
         if not self._save() or not self._waiting:
             return
-        self._cluster.purge([JobId(d.job_id) for d in self._waiting if d.job_id])
+        try:
+            self._cluster.purge([JobId(d.job_id) for d in self._waiting if d.job_id])
+        except ClusterUnavailable:
+            raise
+        except ClusterError as error:  # a tidier cluster is not worth the end of a batch
+            structlog.get_logger().warning("not purged yet", why=str(error))
+            return
         self._ledger.mark_purged(self._waiting)
         self._waiting.clear()

@@ -40,16 +40,16 @@ WHERE id = :dispatch AND state = :old
 UPDATE dispatches
 SET state = :new, job_id = ifnull(moved.job_id, dispatches.job_id),
     submitted_at = CASE WHEN :new = 'submitted' THEN :now ELSE submitted_at END
-FROM (SELECT value ->> 0 AS id, value ->> 1 AS job_id FROM json_each(:moved)) AS moved
+FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS job_id FROM json_each(:moved)) AS moved
 WHERE dispatches.id = moved.id AND dispatches.state = :old
 
 -- name: move_attempts_of_dispatches
 UPDATE attempts SET state = :new
-WHERE dispatch IN (SELECT value ->> 0 FROM json_each(:moved)) AND state = :old
+WHERE dispatch IN (SELECT json_extract(value, '$[0]') FROM json_each(:moved)) AND state = :old
 
 -- name: record_moves
 INSERT INTO events (at, action, dispatch, attempt, old, new, why)
-SELECT :now, :new, value ->> 0, NULL, :old, :new, '' FROM json_each(:moved)
+SELECT :now, :new, json_extract(value, '$[0]'), NULL, :old, :new, '' FROM json_each(:moved)
 
 -- name: end_attempt
 UPDATE attempts SET state = :new, kind = :kind, reason = :reason, files = :files

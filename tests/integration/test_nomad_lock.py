@@ -82,14 +82,40 @@ def test_a_lock_that_is_lost_is_told(
     told: list[str] = []
     mine = lock_of(nomad_agent, nomad_namespace, tmp_path)
     with mine.held(told.append) as still_held:
-        known = json.loads((tmp_path / "nomad.lock").read_text())["id"]
-        path = "coordinator/batches/b~1"
-        params = {"namespace": nomad_namespace, "lock-release": ""}
-        body = {"Path": path, "Namespace": nomad_namespace, "Lock": {"ID": known}}
-        nomad_agent.call("PUT", f"var/{path}", params=params, json=body)
+        set_free(nomad_agent, nomad_namespace, tmp_path)
+        rival = {"Lock": {"TTL": "10s", "LockDelay": "1s"}, "Items": {"holder": "another"}}
+        asked(nomad_agent, nomad_namespace, "lock-acquire", rival)
         wait_for(lambda: bool(told))
         assert "the lock of batch b.1 is lost" in told[0]
         assert not still_held()
+
+
+def test_a_lock_that_ran_out_is_taken_again_if_nobody_else_had_it(
+    nomad_agent: Cluster, nomad_namespace: str, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    mine = lock_of(nomad_agent, nomad_namespace, tmp_path)
+    with mine.held(told.append) as still_held:
+        before = lock_id(tmp_path)
+        set_free(nomad_agent, nomad_namespace, tmp_path)
+        wait_for(lambda: lock_id(tmp_path) != before)
+        assert still_held() and not told
+
+
+def set_free(agent: Cluster, namespace: str, folder: Path) -> None:
+    """Take the lock from its holder, as when it ran out."""
+    asked(agent, namespace, "lock-release", {"Lock": {"ID": lock_id(folder)}})
+
+
+def asked(agent: Cluster, namespace: str, action: str, body: dict[str, object]) -> None:
+    path = "coordinator/batches/b~1"
+    where = {"Path": path, "Namespace": namespace}
+    params = {"namespace": namespace, action: ""}
+    agent.call("PUT", f"var/{path}", params=params, json={**where, **body})
+
+
+def lock_id(folder: Path) -> str:
+    return str(json.loads((folder / "nomad.lock").read_text())["id"])
 
 
 def test_the_shipped_policy_suffices(nomad_with_acl: Cluster, tmp_path: Path) -> None:

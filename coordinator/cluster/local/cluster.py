@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -71,6 +72,7 @@ class LocalCluster:
         self._order = 0
         self._vain: Counter[JobId] = Counter()
         self._loaded = False
+        self._alone = threading.RLock()
 
     @property
     def lanes(self) -> int | None:
@@ -255,10 +257,11 @@ class LocalCluster:
     def _usable(self) -> Iterator[None]:
         """Know the jobs of the folder, and tell in our own words what the system refuses."""
         try:
-            if not self._loaded:
-                self._load()
-                self._loaded = True
-            yield
+            with self._alone:
+                if not self._loaded:
+                    self._load()
+                    self._loaded = True
+                yield
         except OSError as error:
             kind = ClusterUnavailable if error.errno in _PASSING else ClusterError
             raise kind(

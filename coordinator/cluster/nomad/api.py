@@ -38,6 +38,7 @@ _REFUSALS = (
     "Unset variable",
 )
 _DENIED = "Permission denied"  # with 403; with 500 where an agent passes on what a node said
+_MISSING = ("not found", "No path to node", "Unknown allocation", "not started yet", "no such")
 # What it says, with status 500 too, where nothing may be concluded.
 _OUTAGES = ("failed to get conn", "EOF", "No cluster leader", "No path to region", "timed out")
 
@@ -76,7 +77,7 @@ class NomadApi:
 
     def get(self, *path: str, **params: Any) -> Any:
         """The JSON document at `path`."""
-        return self.call("get", *path, params=params).json()
+        return self.document(self.call("get", *path, params=params))
 
     def get_or_none(self, *path: str, **params: Any) -> Any:
         """The JSON document at `path`, or None if it is not there."""
@@ -91,13 +92,24 @@ class NomadApi:
         return self.call("get", *path, params=params).content
 
     def put(self, *path: str, json: Any = None, **params: Any) -> Any:
-        return _document(self.call("put", *path, params=params, json=json))
+        return self.document(self.call("put", *path, params=params, json=json))
 
     def post(self, *path: str, json: Any = None, **params: Any) -> Any:
-        return _document(self.call("post", *path, params=params, json=json))
+        return self.document(self.call("post", *path, params=params, json=json))
 
     def delete(self, *path: str, **params: Any) -> Any:
-        return _document(self.call("delete", *path, params=params))
+        return self.document(self.call("delete", *path, params=params))
+
+    def document(self, reply: requests.Response) -> Any:
+        """The JSON of a reply, None of an empty one. Raises ClusterUnavailable: it is none."""
+        try:
+            return reply.json() if reply.content.strip() else None
+        except (ValueError, requests.RequestException) as error:
+            raise ClusterUnavailable(
+                f"what answers at {self.address.address} is no Nomad, or was cut off",
+                why=f"status {reply.status_code}, and no JSON",
+                hint="check NOMAD_ADDR, and what stands between here and there",
+            ) from error
 
     def stream(self, *path: str, read_seconds: float, **params: Any) -> requests.Response:
         """A reply whose body is read as it comes; the caller closes it."""
@@ -123,6 +135,12 @@ class NomadApi:
             raise self._translated(error, "/".join(path)) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise self._silent(error) from error
+        if reply.is_redirect:
+            raise ClusterUnavailable(
+                f"what answers at {self.address.address} is no Nomad",
+                why=f"it redirects {'/'.join(path)}",
+                hint="give Nomad's own address; the token is sent nowhere else",
+            )
         return reply
 
     @contextmanager
@@ -141,16 +159,14 @@ class NomadApi:
         reply = error.nomad_resp
         if not isinstance(reply, requests.Response):
             return self._silent(error)
-        said = " ".join(reply.text.split())[:_SHOWN]
+        said = _said(reply)
         if reply.status_code == 403 or _DENIED in said:
             return CredentialsError(
                 f"Nomad at {self.address.address} refuses {path}",
                 why=said or "Permission denied",
                 hint="check NOMAD_TOKEN; coordinator doctor names the rights that are missing",
             )
-        if reply.status_code in (400, 404, 405, 409, 413) or (
-            reply.status_code == 500 and _is_refusal(said)
-        ):
+        if _refuses(reply.status_code, path, said):
             return NomadRefusal(f"Nomad refuses {path}", why=said, status=reply.status_code)
         return ClusterUnavailable(
             f"Nomad at {self.address.address} cannot answer now ({reply.status_code})",
@@ -189,16 +205,28 @@ def _session(address: str) -> requests.Session:
     session = requests.Session()
     session.proxies.update(requests.utils.get_environ_proxies(address))
     session.trust_env = False
+    session.max_redirects = 0  # the token is for this address alone
     return session
 
 
-def _document(reply: requests.Response) -> Any:
-    return reply.json() if reply.content.strip() else None
+def _refuses(status: int, path: str, said: str) -> bool:
+    """Whether Nomad itself will never take the request.
+
+    A 404 in other words than Nomad's is of something between, such as a proxy without a backend. A
+    500 is told by its words, which an agent that passes a request on wraps in `rpc error: `.
+    """
+    if status == 404:
+        return any(text in said for text in _MISSING) and "page not found" not in said
+    if status != 500 or any(text in said for text in _OUTAGES):
+        return status in (400, 405, 409, 413)
+    return path.startswith("client/fs/") or any(text in said for text in _REFUSALS)
 
 
-def _is_refusal(said: str) -> bool:
-    """Told by Nomad's words, which an agent that passes a request on wraps in `rpc error: `."""
-    return not any(text in said for text in _OUTAGES) and any(text in said for text in _REFUSALS)
+def _said(reply: requests.Response) -> str:
+    try:
+        return " ".join(reply.text.split())[:_SHOWN]
+    except requests.RequestException:
+        return ""  # cut off
 
 
 def _plain(error: Exception) -> str:

@@ -16,7 +16,7 @@ from coordinator.cluster.nomad.events import EventHints
 from coordinator.cluster.nomad.lock import BatchLock
 from coordinator.cluster.nomad.logs import Logs, save_events
 from coordinator.cluster.nomad.parents import Parent
-from coordinator.cluster.nomad.placement import Placement, asked_room, placement_of, rooms_of
+from coordinator.cluster.nomad.placement import Placement, placement_of, room_asked_by, tasks_of
 from coordinator.cluster.nomad.tracking import (
     POLL_SECONDS,
     POLL_SECONDS_WITH_HINTS,
@@ -43,7 +43,7 @@ _CHILD = re.compile(r"[A-Za-z0-9_~.-]+/dispatch-[A-Za-z0-9_.-]+")
 class NomadCluster:
     """Runs the jobs of one batch. Only children of its own parents are ever looked at or touched.
 
-    Used by one thread at a time, but for `submit`, which may run beside `pressure` and `save_logs`.
+    Used by one thread, but for `submit` and `save_logs`, which may run beside the others.
     """
 
     def __init__(
@@ -145,28 +145,28 @@ class NomadCluster:
         return results
 
     def _dispatch(self, request: Request) -> JobId | CoordinatorError:
+        if not self._may_send():  # a burst may take long, where Nomad is slow
+            return _unsure(request)
         try:
-            return self._dispatched(request)
+            reply = self._asked_to_dispatch(request)
         except NomadRefusal as error:
             return JobRefused(f"Nomad refuses {request.job.name}", why=error.why)
         except (ClusterUnavailable, CredentialsError) as error:
             return self._sought(request) or error
+        if reply.get("EvalID") and not request.again:
+            return JobId(reply["DispatchedJobID"])
+        # After a repetition it is looked up: the job that is answered may not exist.
+        return self._sought(request) or ClusterUnavailable(
+            f"Nomad answered for {request.job.name}, and does not show the job",
+            hint="it is asked again",
+        )
 
-    def _dispatched(self, request: Request) -> JobId:
-        """The child's id. After a repetition it is looked up: what is answered may not exist."""
+    def _asked_to_dispatch(self, request: Request) -> Document:
         parent = self._parent_of(request.job)
         body = {"Meta": {"handoff": request.job.handoff}, "IdPrefixTemplate": request.job.name}
         query = {"idempotency_token": request.token, **parent.where}
-        reply = self._api.post("job", parent.id, "dispatch", json=body, **query)
-        if reply["EvalID"] and not request.again:
-            return JobId(reply["DispatchedJobID"])
-        found = self.find(request.job, request.token)
-        if found is None:
-            raise ClusterUnavailable(
-                f"Nomad answered for {request.job.name}, and does not show the job",
-                hint="it is asked again",
-            )
-        return found
+        reply: Document | None = self._api.post("job", parent.id, "dispatch", json=body, **query)
+        return reply or {}
 
     def _sought(self, request: Request) -> JobId | None:
         """The job, where its dispatch was carried out though no good answer came."""
@@ -204,10 +204,17 @@ class NomadCluster:
         logs, last = Logs(self._api, site.where), newest(allocations)
         if last is None:
             logs.save_nothing(site.main_task, folder)
-        for allocation in allocations:
+        refusals = []
+        for allocation in sorted(allocations, key=lambda each: each["CreateIndex"], reverse=True):
             for task in allocation.get("TaskStates") or {site.main_task: None}:
                 suffix = "" if allocation is last else f"-{allocation['ID'][:8]}"
-                logs.save(allocation["ID"], task, folder, f"{task}{suffix}")
+                try:
+                    logs.save(allocation["ID"], task, folder, f"{task}{suffix}")
+                except NomadRefusal as error:  # of a node that is gone; others may be there
+                    refusals.append(error)
+        self._tracker.drop_allocations(job)
+        if refusals:
+            raise refusals[0]
 
     def read_log(self, job: JobId, stream: str, offset: int) -> bytes:
         _, site = self._known(job)
@@ -297,18 +304,18 @@ class NomadCluster:
     def _main_task(self, parent: Parent) -> str:
         """The one task without a lifecycle hook; see job_check."""
         whole = self._api.get_or_none("job", parent.id, **parent.where)
-        groups = whole["TaskGroups"] if whole else []
-        tasks = [t["Name"] for g in groups for t in g["Tasks"] if not t.get("Lifecycle")]
+        tasks = [task["Name"] for task in tasks_of(whole or {}) if not task.get("Lifecycle")]
         return tasks[0] if tasks else parent.step
 
     def _placement_of(self, job: JobId) -> Placement:
         parent, _ = self._known(job)
         evaluations = self._api.get("job", job, "evaluations", **parent.where)
+        asked = room_asked_by(self._api.get_or_none("job", job, **parent.where) or {})
         try:
             nodes = self._api.get("nodes", resources="true", **parent.where)
         except CredentialsError:  # reading nodes is a right of its own; without it, wait and see
-            return placement_of(evaluations, None, asked_room(parent.resources))
-        return placement_of(evaluations, rooms_of(nodes), asked_room(parent.resources))
+            return placement_of(evaluations, None, asked)
+        return placement_of(evaluations, nodes, asked)
 
     def _registered(self, parent: Parent) -> bool:
         return self._api.get_or_none("job", parent.id, **parent.where) is not None

@@ -40,10 +40,20 @@ def is_over(job: Document, allocations: Sequence[Document]) -> bool:
 
 
 def _is_over(allocation: Document) -> bool:
+    if _is_given_up(allocation):
+        return True
     if allocation["ClientStatus"] not in _OVER:
         return False
     states = (allocation.get("TaskStates") or {}).values()
     return allocation["ClientStatus"] == "lost" or all(s["State"] == "dead" for s in states)
+
+
+def _is_given_up(allocation: Document) -> bool:
+    """Whether it was stopped while its node was away: its end may never be known.
+
+    Where the node comes back, it is stopped there; what it writes meanwhile is of its own attempt.
+    """
+    return allocation["ClientStatus"] == "unknown" and allocation.get("DesiredStatus") == "stop"
 
 
 def ending_of(job: Document, allocations: Sequence[Document], main_task: str) -> Ending:
@@ -52,7 +62,7 @@ def ending_of(job: Document, allocations: Sequence[Document], main_task: str) ->
     if last is None:
         return _never_placed(job)
     stop = _stop_reason(job, last)
-    if last["ClientStatus"] == "lost":
+    if last["ClientStatus"] == "lost" or _is_given_up(last):
         why = last.get("DesiredDescription") or "its node is lost"
         return Ending(gone=not stop, stop=stop, detail=why)
     return _of_task(last, main_task, stop)
@@ -68,6 +78,8 @@ def started(allocations: Sequence[Document], main_task: str) -> Started | None:
     if started_at.startswith("0001-"):  # Go's zero
         started_at = ""
     waits_for = "" if started_at else _last_words(state)
+    if last["ClientStatus"] == "unknown":  # nobody knows whether it runs, so its time stands still
+        started_at, waits_for = "", "its node is disconnected"
     return Started(last["ID"], last.get("NodeName") or "", started_at, waits_for)
 
 
@@ -81,6 +93,8 @@ def _stop_reason(job: Document, allocation: Document) -> StopReason:
     said = allocation.get("DesiredDescription") or ""
     if _TOO_LONG in said:
         return StopReason.TIME_LIMIT
+    if allocation.get("DesiredStatus") == "evict":  # preempted: its place was needed
+        return StopReason.DRAINED
     if allocation.get("DesiredStatus") != "stop":
         return StopReason.NONE
     if _DEREGISTERED in said or job.get("Stop"):

@@ -47,6 +47,7 @@ class BatchLock:
         self._api, self._batch, self._where, self._kept = api, batch, dict(where), kept
         self._path = lock_path(batch)
         self._id, self._renewed_at = "", -1e9
+        self._items: dict[str, str] = {}  # who we are, for whoever finds it taken
         self._over = threading.Event()
 
     @contextmanager
@@ -75,6 +76,7 @@ class BatchLock:
 
     def _take(self) -> None:
         self._over.clear()
+        self._items = _holder()
         asked_at = _awake_or_not()
         self._id = self._taken_over() or self._acquired()
         self._renewed_at = asked_at
@@ -91,12 +93,12 @@ class BatchLock:
         if not known:
             return ""
         with suppress(NomadRefusal):
-            return self._asked("lock-acquire", {"ID": known, **_TERMS}, _holder())
+            return self._asked("lock-acquire", {"ID": known, **_TERMS}, self._items)
         return ""
 
     def _acquired(self) -> str:
         try:
-            return self._asked("lock-acquire", _TERMS, _holder())
+            return self._asked("lock-acquire", _TERMS, self._items)
         except NomadRefusal as error:
             raise self._busy() from error
         except CredentialsError as error:
@@ -145,12 +147,28 @@ class BatchLock:
             try:
                 self._asked("lock-renew", {"ID": self._id}, {})
             except NomadRefusal as error:
+                if self._taken_again():
+                    continue
                 self._id = ""
                 on_lost(f"the lock of batch {self._batch} is lost: {error.why or error.what}")
                 return
             except (ClusterUnavailable, CredentialsError):
                 continue
             self._renewed_at = asked_at
+
+    def _taken_again(self) -> bool:
+        """Take a lock that ran out amid an outage, if nobody else had it meanwhile."""
+        asked_at = _awake_or_not()
+        try:
+            found = self._api.get_or_none("var", self._path, **self._where) or {}
+            if found.get("Items") != self._items or found.get("Lock"):
+                return False
+            self._id = self._asked("lock-acquire", _TERMS, self._items)
+        except (NomadRefusal, ClusterUnavailable, CredentialsError):
+            return False
+        self._renewed_at = asked_at
+        write_whole(self._kept, json.dumps({"id": self._id}).encode(), mode=0o600)
+        return True
 
 
 def _holder() -> dict[str, str]:

@@ -1,10 +1,8 @@
 """Why a job is not placed: busy, or never as the cluster is. Pure, over Nomad's documents."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass
 from typing import Any
-
-from coordinator.cluster.base import Resources
 
 Document = Mapping[str, Any]
 
@@ -29,13 +27,13 @@ class Placement:
 
 
 def placement_of(
-    evaluations: Iterable[Document], rooms: Sequence[Room] | None, asked: Room
+    evaluations: Iterable[Document], nodes: Iterable[Document] | None, asked: Room
 ) -> Placement:
     """The verdict over a pending job.
 
     Args:
         evaluations: of the job, from the API.
-        rooms: what the nodes have in all, taken or not; None = not known.
+        nodes: the list of nodes with `resources=true`; None = not known.
         asked: what the job asks for.
     """
     blocked = [e for e in evaluations if e.get("FailedTGAllocs")]
@@ -44,25 +42,40 @@ def placement_of(
     metrics = next(iter(max(blocked, key=lambda e: e["CreateIndex"])["FailedTGAllocs"].values()))
     if not metrics["NodesEvaluated"]:
         return Placement("no eligible node in its datacenters and node pool")
-    exhausted = metrics.get("DimensionExhausted") or {}
+    known = [node for node in nodes or () if node["Status"] != "down"]
+    some_away = any(not _is_in_use(node) for node in known)
     if metrics.get("NodesExhausted"):
-        why = f"all nodes are busy ({_listed(exhausted)})"
-        if rooms and not any(_fits(asked, room) for room in rooms):
+        if known and not any(_fits(asked, _room(node)) for node in known):
             return Placement(f"no node is large enough: it asks for {_in_words(asked)}", True)
-        return Placement(why)
-    filtered = metrics.get("ConstraintFiltered") or {}
-    return Placement(f"no node can run it: {_listed(filtered)}", hopeless=True)
+        return Placement(f"all nodes are busy ({_listed(metrics.get('DimensionExhausted') or {})})")
+    why = f"no node can run it: {_listed(metrics.get('ConstraintFiltered') or {})}"
+    if some_away:
+        return Placement(f"{why}; some nodes are draining, ineligible or away")
+    return Placement(why, hopeless=True)
 
 
 def rooms_of(nodes: Iterable[Document]) -> list[Room]:
     """What each ready and eligible node has. `nodes`: the list with `resources=true`."""
-    return [
-        _room(node)
-        for node in nodes
-        if node["Status"] == "ready"
-        and node["SchedulingEligibility"] == "eligible"
-        and node.get("NodeResources")
-    ]
+    return [_room(node) for node in nodes if _is_in_use(node)]
+
+
+def _is_in_use(node: Document) -> bool:
+    return (node["Status"], node["SchedulingEligibility"]) == ("ready", "eligible")
+
+
+def tasks_of(job: Document) -> list[Document]:
+    """The tasks of a whole job, as the API gives it."""
+    return [task for group in job.get("TaskGroups") or () for task in group.get("Tasks") or ()]
+
+
+def room_asked_by(job: Document) -> Room:
+    """What a whole job asks for, all its tasks together."""
+    asked = [task.get("Resources") or {} for task in tasks_of(job)]
+    return Room(
+        cpu=sum(each.get("CPU") or 0 for each in asked),
+        memory_mb=sum(each.get("MemoryMB") or 0 for each in asked),
+        gpus=sum(d.get("Count") or 0 for each in asked for d in each.get("Devices") or ()),
+    )
 
 
 def lanes_in(rooms: Iterable[Room], asked: Room) -> int:
@@ -70,18 +83,18 @@ def lanes_in(rooms: Iterable[Room], asked: Room) -> int:
     return sum(_times(room, asked) for room in rooms)
 
 
-def asked_room(resources: Resources, mhz_per_core: int = 1000) -> Room:
-    return Room(resources.cpu * mhz_per_core, resources.memory_mb, resources.gpus)
-
-
 def _room(node: Document) -> Room:
-    has, kept = node["NodeResources"], node.get("ReservedResources") or {}
+    has, kept = node.get("NodeResources") or {}, node.get("ReservedResources") or {}
     devices = has.get("Devices") or []
     return Room(
-        cpu=has["Cpu"]["CpuShares"] - (kept.get("Cpu") or {}).get("CpuShares", 0),
-        memory_mb=has["Memory"]["MemoryMB"] - (kept.get("Memory") or {}).get("MemoryMB", 0),
+        cpu=_of(has, "Cpu", "CpuShares") - _of(kept, "Cpu", "CpuShares"),
+        memory_mb=_of(has, "Memory", "MemoryMB") - _of(kept, "Memory", "MemoryMB"),
         gpus=sum(len(d.get("Instances") or []) for d in devices if d.get("Type") == "gpu"),
     )
+
+
+def _of(resources: Document, kind: str, unit: str) -> int:
+    return int((resources.get(kind) or {}).get(unit) or 0)
 
 
 def _fits(asked: Room, room: Room) -> bool:
@@ -89,10 +102,8 @@ def _fits(asked: Room, room: Room) -> bool:
 
 
 def _times(room: Room, asked: Room) -> int:
-    counts = [room.cpu // asked.cpu, room.memory_mb // asked.memory_mb]
-    if asked.gpus:
-        counts.append(room.gpus // asked.gpus)
-    return max(0, min(counts))
+    pairs = zip(astuple(room), astuple(asked), strict=True)
+    return max(0, min((has // wants for has, wants in pairs if wants), default=0))
 
 
 def _listed(reasons: Mapping[str, int]) -> str:

@@ -44,6 +44,7 @@ class _Run:
 
     started: Started
     since: float | None  # None = its main task has not started yet
+    version: tuple[int, int]  # of the job's entry in the list: another one asks for a closer look
 
 
 class Tracker:
@@ -60,8 +61,10 @@ class Tracker:
         self._api, self._prefix = api, prefix
         self._site_of, self._placement_of = site_of, placement
         self._jobs: dict[JobId, Document] = {}  # the last listing
+        self._looked_at: set[JobId] = set()  # since that
         self._sent: set[JobId] = set()  # submitted since it began
         self._runs: dict[JobId, _Run] = {}
+        self._idle_at: dict[JobId, float] = {}  # when it was last seen not to run yet
         self._ended: dict[JobId, Observation] = {}
         self._details: dict[JobId, Sequence[Document]] = {}  # allocations of what has ended
         self._placements: dict[str, tuple[float, Placement]] = {}  # parent -> when, what
@@ -77,11 +80,12 @@ class Tracker:
     def sent(self, job: JobId) -> None:
         """The cluster has just taken this job."""
         self._sent.add(job)
+        self._idle_at[job] = time.monotonic()
 
     def forget(self, jobs: Iterable[JobId]) -> None:
         """These were purged."""
         for job in jobs:
-            for known in (self._jobs, self._runs, self._ended, self._details):
+            for known in (self._jobs, self._runs, self._idle_at, self._ended, self._details):
                 known.pop(job, None)
             self._sent.discard(job)
 
@@ -102,6 +106,10 @@ class Tracker:
         known = self._details.get(job)
         return known if known is not None else self._allocations(job, site)
 
+    def drop_allocations(self, job: JobId) -> None:
+        """They are not needed any more; a batch may have very many."""
+        self._details.pop(job, None)
+
     def job(self, job: JobId) -> Document | None:
         """The job's entry in the list of jobs."""
         return self._jobs.get(job)
@@ -109,14 +117,19 @@ class Tracker:
     # listing
 
     def _refresh(self, ours: Sequence[JobId]) -> None:
-        if not self._is_due(ours):
-            return
-        began = time.monotonic()
-        self._hinted.clear()
-        self._list(ours)
-        self._cost = time.monotonic() - began
-        self._look_closer([job for job in ours if job not in self._ended])
-        self._listed_at = time.monotonic()
+        is_due = self._is_due(ours)
+        if is_due:
+            began = time.monotonic()
+            self._hinted.clear()
+            self._list(ours)
+            self._looked_at = set()
+            self._cost = time.monotonic() - began
+        # Jobs that nobody asked about at the last listing are looked at now, as it has them.
+        new = [job for job in ours if job not in self._ended and job not in self._looked_at]
+        self._look_closer(new)
+        self._looked_at.update(new)
+        if is_due:
+            self._listed_at = time.monotonic()
 
     def _is_due(self, ours: Sequence[JobId]) -> bool:
         """Hints, the poll and jobs never seen call for a listing; its own cost spaces them."""
@@ -134,7 +147,7 @@ class Tracker:
         for place in sorted(places):
             reply = self._api.call("get", "jobs", params={"prefix": self._prefix, **dict(place)})
             self._server_time = _date_of(reply.headers.get("Date", ""))
-            found.update((JobId(job["ID"]), job) for job in reply.json())
+            found.update((JobId(job["ID"]), job) for job in self._api.document(reply))
         self._jobs = found
 
     def _look_closer(self, alive: Sequence[JobId]) -> None:
@@ -152,7 +165,9 @@ class Tracker:
         if listed is None or listed["Status"] == "pending":
             return False
         run = self._runs.get(job)
-        return listed["Status"] == "dead" or run is None or run.since is None
+        if listed["Status"] == "dead" or run is None or run.since is None:
+            return True
+        return run.version != _version(listed)
 
     def _place(self, job: JobId, listed: Document, allocations: Sequence[Document]) -> None:
         site = self._site_of(job)
@@ -164,17 +179,22 @@ class Tracker:
             self._ended[job] = Observation(Phase.ENDED, node=node, ending=ending)
             self._details[job] = allocations
         elif run := started(allocations, site.main_task):
-            self._runs[job] = _Run(run, self._since(run))
+            self._runs[job] = _Run(run, self._since(job, run), _version(listed))
 
-    def _since(self, run: Started) -> float | None:
-        """When a task started, by our steady clock: its age by the server's clock, taken off now.
+    def _since(self, job: JobId, run: Started) -> float | None:
+        """When a task started, by our steady clock.
 
-        Our own wall clock has no part in it, so that it may jump.
+        What was seen before it started cannot have run for longer than since then. Of others the
+        age is told by the clocks of node and server; our own wall clock has no part in it.
         """
+        now, before = time.monotonic(), self._runs.get(job)
         if not run.started_at:
+            self._idle_at[job] = now
             return None
-        age = self._server_time - _seconds_of(run.started_at)
-        return time.monotonic() - max(0.0, age)
+        if before and before.since is not None and before.started.allocation == run.allocation:
+            return before.since
+        age = max(0.0, self._server_time - _seconds_of(run.started_at))
+        return max(now - age, self._idle_at.get(job, now - age))
 
     def _listed_allocations(self, jobs: Sequence[JobId]) -> list[Sequence[Document]]:
         """The allocations of many jobs, by one list for each place."""
@@ -205,6 +225,8 @@ class Tracker:
             return _GONE
         run = self._runs.get(job)
         if run is None or listed["Status"] == "pending":
+            self._runs.pop(job, None)  # if it ran before, that was another allocation
+            self._idle_at[job] = time.monotonic()
             return self._pending(job)
         if run.since is None:
             detail = run.started.waits_for or f"on {run.started.node}, not started yet"
@@ -221,6 +243,12 @@ class Tracker:
             placement = self._placement_of(job)
             self._placements[parent] = (time.monotonic(), placement)
         return Observation(Phase.PENDING, detail=placement.why, hopeless=placement.hopeless)
+
+
+def _version(listed: Document) -> tuple[int, int]:
+    """What changes with the job's status, and with that of its allocations."""
+    summary = listed.get("JobSummary") or {}
+    return int(listed.get("ModifyIndex") or 0), int(summary.get("ModifyIndex") or 0)
 
 
 def _place_of(site: Site) -> Place:

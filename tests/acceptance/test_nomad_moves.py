@@ -83,10 +83,17 @@ def home(batch: BatchSeen) -> int:
 def let_time_pass(batch: HostBatch) -> None:
     """Release the lock of a driver that was killed, as its TTL would; that takes 50 s."""
     lock = json.loads((batch.state / "nomad.lock").read_text())
-    path = f"coordinator/batches/{batch.name}"
-    where = {"namespace": batch.place.nomad.namespace, "lock-release": ""}
-    body = {"Path": path, "Namespace": where["namespace"], "Lock": {"ID": lock["id"]}}
-    batch.place.nomad.agents.call("PUT", f"var/{path}", params=where, json=body)
+    ask_of_the_lock(batch, "lock-release", {"Lock": {"ID": lock["id"]}})
+
+
+def ask_of_the_lock(batch: HostBatch, action: str, body: dict[str, object]) -> None:
+    path, namespace = f"coordinator/batches/{batch.name}", batch.place.nomad.namespace
+    batch.place.nomad.agents.call(
+        "PUT",
+        f"var/{path}",
+        params={"namespace": namespace, action: ""},
+        json={"Path": path, "Namespace": namespace, **body},
+    )
 
 
 def assert_whole(batch: HostBatch, calm: dict[str, bytes]) -> None:
@@ -122,6 +129,8 @@ def test_a_driver_whose_lock_is_taken_leaves(there: NomadWorkplace) -> None:
     with running(one.start("submit", *one.submit_flags("taken", *TUNING))) as process:
         wait_until(lambda: home(batch) >= 1 or process.poll() is not None)
         let_time_pass(batch)
+        rival = {"Lock": {"TTL": "10s", "LockDelay": "1s"}, "Items": {"holder": "another"}}
+        ask_of_the_lock(batch, "lock-acquire", rival)
         done = ended(process)
     assert done.returncode == 3, done.stderr
     assert "the lock of batch taken is lost" in done.stdout + done.stderr

@@ -105,15 +105,18 @@ def _sizes(parent: Parent, step: Step) -> Iterator[Parent]:
 
 def batch_uid(folder: Path) -> str:
     """What tells the batch in `folder` from others of its name; made when first asked for."""
+    return known_uid(folder) or keep_uid(folder, uuid.uuid4().hex)
+
+
+def keep_uid(folder: Path, uid: str) -> str:
+    """Make `uid` the one of the batch in `folder`, unless it has one; the one that it has."""
     path = folder / "uid"
-    if not (known := known_uid(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
-        known = uuid.uuid4().hex
-        aside = path.with_suffix(f".{known}")
-        aside.write_text(known)
-        with suppress(FileExistsError):
-            os.link(aside, path)
-        aside.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(f".{uid}")
+    aside.write_text(uid)
+    with suppress(FileExistsError):
+        os.link(aside, path)
+    aside.unlink()
     return known_uid(folder)
 
 

@@ -84,6 +84,7 @@ class Tuning:
 
 
 ClusterName = Literal["local", "nomad"]
+NomadAddr = Annotated[str | None, Parameter(help="Nomad's address; default NOMAD_ADDR")]
 NO_COMMON = Common()
 NO_TUNING = Tuning()
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import App, Group, Parameter
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.options import NO_COMMON, ClusterName, Common
+from coordinator.cli.options import NO_COMMON, ClusterName, Common, NomadAddr
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
 from coordinator.commands.credentials import HandedIn, hand_in
@@ -28,6 +28,7 @@ def add_to(app: App) -> None:
 def doctor(
     *,
     cluster: Annotated[ClusterName | None, Parameter(help="default local")] = None,
+    nomad_addr: NomadAddr = None,
     pipeline: Annotated[Path | None, Parameter(help="pipeline file, to be checked too")] = None,
     model: Annotated[str | None, Parameter(help="model folder, to be checked too")] = None,
     output_root: Annotated[
@@ -44,7 +45,7 @@ def doctor(
 
     coordinator doctor --json
     """
-    settings = common.load(cluster=cluster, pipeline=pipeline, model=model)
+    settings = common.load(cluster=cluster, nomad_addr=nomad_addr, pipeline=pipeline, model=model)
     found = examine(settings, output_root)
     is_well = all(finding.level is not Level.FAIL for finding in found)
     documents = [vars(finding) for finding in found]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import App, Group, Parameter
 
-from coordinator.cli.options import NO_COMMON, Common, one_name
+from coordinator.cli.options import NO_COMMON, Common, NomadAddr, one_name
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
 from coordinator.commands.registering import Registered
@@ -25,6 +25,7 @@ def register_jobs(
     *,
     batch_name: Annotated[str | None, Parameter(help="the same as BATCH")] = None,
     pipeline: Annotated[Path | None, Parameter(help="pipeline file (YAML)")] = None,
+    nomad_addr: NomadAddr = None,
     job_vars: Annotated[
         Path | None, Parameter(help="variables of the job files, as `name = value` lines")
     ] = None,
@@ -43,7 +44,7 @@ def register_jobs(
         --job_vars job_defs/local.vars --dry-run
     """
     output = Output(as_json=common.json)
-    settings = common.load(pipeline=pipeline, job_vars=job_vars)
+    settings = common.load(pipeline=pipeline, nomad_addr=nomad_addr, job_vars=job_vars)
     done = registering(settings, one_name(batch, batch_name), output_root, dry_run=dry_run)
     output.result({"registered": done.to_json()}, *_lines(done, dry_run=dry_run))
     return ExitCode.OK

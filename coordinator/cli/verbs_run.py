@@ -13,6 +13,7 @@ from coordinator.cli.options import (
     NO_TUNING,
     ClusterName,
     Common,
+    NomadAddr,
     Tuning,
     one_name,
 )
@@ -73,7 +74,7 @@ def submit(
         str | None, Parameter(group=_WHAT, help="folder for the outputs; default outputs")
     ] = None,
     cluster: Annotated[ClusterName | None, Parameter(help="default local")] = None,
-    nomad_addr: Annotated[str | None, Parameter(help="Nomad's address; default NOMAD_ADDR")] = None,
+    nomad_addr: NomadAddr = None,
     job_vars: Annotated[
         Path | None, Parameter(help="variables of Nomad's job files, `name = value` lines")
     ] = None,

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from coordinator.bootstrap import batch_folder
+from coordinator.bootstrap.nomad import keep_uid
 from coordinator.clock import Clock
 from coordinator.commands.driving import Driven, Watch, drive
 from coordinator.commands.planning import (
@@ -34,6 +35,7 @@ def begin(plan: Plan, settings: Settings, clock: Clock) -> None:
     record = plan.record
     folder = batch_folder(settings, record.batch)
     refuse_known_name(folder, open_storage(record.output_root), record.batch)
+    keep_uid(folder, record.uid)  # for whoever registers its jobs by hand later
     keyed = _with_sort_keys(plan.selection.items, record)
     Ledger.create(folder, clock, as_document(record), keyed).close()
 

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from coordinator.ledger import driver_lock
+from coordinator.bootstrap.nomad import known_uid
+from coordinator.clock import SystemClock
+from coordinator.commands.record import record_of
+from coordinator.ledger import Ledger, driver_lock
 from tests.acceptance.batches import COORDINATOR, environment
 
 pytestmark = pytest.mark.timeout(180)
@@ -237,3 +240,21 @@ def test_a_pipelines_output_root_wins_over_settings_and_the_flag_over_both(place
 
     assert output().endswith("/of-pipeline/b")
     assert output("--output_root=of-flag").endswith("/of-flag/b")
+
+
+def test_a_batch_has_one_identity_for_all_verbs(place: Place) -> None:
+    """`register-jobs` after `submit` means the same batch, not another one of its name."""
+    place.items(one="echo 1")
+    place.submit("mine")
+    folder = place.folder / "state" / "mine"
+    ledger = Ledger.open(folder, SystemClock(), read_only=True)
+    kept, recorded = known_uid(folder), record_of(ledger).uid
+    ledger.close()
+    assert kept == recorded != ""
+
+
+def test_nomads_address_may_be_given_to_whoever_asks_it(place: Place) -> None:
+    for arguments in (["doctor", "--cluster=nomad"], ["register-jobs", "b", "--pipeline=p.yml"]):
+        done = place.run(*arguments, "--nomad_addr", "http://127.0.0.1:9")
+        assert done.returncode != 0
+        assert "Nomad at http://127.0.0.1:9 does not answer" in done.stdout + done.stderr

@@ -88,9 +88,6 @@ class NomadApi:
                 return None
             raise
 
-    def get_bytes(self, *path: str, **params: Any) -> bytes:
-        return self.call("get", *path, params=params).content
-
     def put(self, *path: str, json: Any = None, **params: Any) -> Any:
         return self.document(self.call("put", *path, params=params, json=json))
 

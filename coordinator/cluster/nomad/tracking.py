@@ -95,9 +95,6 @@ class Tracker:
             self._refresh(ours)
         return {job: self._observation(job) for job in ids}
 
-    def is_alive(self, job: JobId) -> bool:
-        return self._observation(job).ending is None
-
     def allocations(self, job: JobId) -> Sequence[Document]:
         """The job's allocations; those of an ended one are asked for once."""
         site = self._site_of(job)

@@ -20,7 +20,6 @@ The outcomes, which workers would leave, are written before the clock starts.
 import argparse
 import json
 import logging
-import subprocess
 import sys
 import tempfile
 import time
@@ -36,6 +35,7 @@ sys.path.insert(0, str(REPOSITORY / "local-cluster"))
 
 from agents import Cluster as Agents  # noqa: E402
 from agents import Options, dev_agent  # noqa: E402
+from programs import program  # noqa: E402
 
 from coordinator.clock import SystemClock  # noqa: E402
 from coordinator.cluster import Resources  # noqa: E402
@@ -99,15 +99,9 @@ class Run:
 def main() -> int:
     asked = arguments()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    binary = subprocess.run(
-        [REPOSITORY / "local-cluster" / "program.sh", "nomad"],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout.strip()
     with (
         tempfile.TemporaryDirectory(prefix="dispatch-") as folder,
-        dev_agent(binary, Options(gc_max_allocs=50_000)) as agents,
+        dev_agent(program("nomad"), Options(gc_max_allocs=50_000)) as agents,
     ):
         result = measured(agents, Path(folder), asked.items, asked.list_all_items)
     print(json.dumps(asdict(result)) if asked.json else "\n".join(result.lines()))

@@ -21,6 +21,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "local-cluster"))
 
 from agents import Cluster, Options, dev_agent  # noqa: E402
+from programs import program  # noqa: E402
 
 COORDINATOR = Path(sys.executable).with_name("coordinator")
 WORK_SECONDS = 0.010
@@ -78,16 +79,10 @@ class Row:
 
 def main() -> int:
     asked = arguments()
-    binary = subprocess.run(
-        [REPOSITORY / "local-cluster" / "program.sh", "nomad"],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout.strip()
     options = Options(memory_total_mb=asked.lanes * MEMORY_MB)
     with (
         tempfile.TemporaryDirectory(prefix="packs-") as folder,
-        dev_agent(binary, options) as nomad,
+        dev_agent(program("nomad"), options) as nomad,
     ):
         write_inputs(Path(folder), asked.items)
         rows = [measured(nomad, Path(folder), asked.items, asked.lanes, p) for p in asked.packs]

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import boto3
 from agents import Cluster, dev_agent, free_port
 from botocore.config import Config
 from keeper import MARK
+from programs import program
 
 HERE = Path(__file__).resolve().parent
 BUCKET = "coordinator"
@@ -40,14 +40,6 @@ def main() -> None:
         print(MESSAGE.format(bucket=BUCKET, exports=exports), flush=True)
         stop.wait()
         print("Ending ...", flush=True)
-
-
-def program(name: str) -> str:
-    """The path of nomad or versitygw; the script itself says what is wrong."""
-    done = subprocess.run([HERE / "program.sh", name], stdout=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        sys.exit(f"make cluster needs {name}; try: install Go 1.26, or set {name.upper()}_BIN")
-    return done.stdout.strip()
 
 
 @contextmanager

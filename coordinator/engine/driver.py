@@ -87,7 +87,8 @@ class Driver:
         self._progress = Progress(clock)
         self._control, self._asked_to_pause = BatchControl(batch, ledger), ""
         self.halted = ""  # why it ends before its time, where no signal ended it
-        self._finished_of: dict[int, int] = {}  # running dispatch -> items known to be finished
+        # Running dispatch -> its step, and how many of its items are known to be finished.
+        self._finished_of: dict[int, tuple[int, int]] = {}
         self._stopping: set[int] = set()  # dispatches that the cluster was asked to stop
         self._peek_at = clock.monotonic()
         self._wish, self._trouble = Wish.FINISH, ""
@@ -222,8 +223,8 @@ class Driver:
     def _worked_off(self) -> Counter[int]:
         """Step -> items that are done in packs that still run."""
         counts: Counter[int] = Counter()
-        for dispatch in self._ledger.out() if self._finished_of else ():
-            counts[dispatch.step] += self._finished_of.get(dispatch.id, 0)
+        for step, finished in self._finished_of.values():
+            counts[step] += finished
         return counts
 
     def _tick_or_trouble(self) -> int:
@@ -273,7 +274,7 @@ class Driver:
 
     def _limit(self, dispatch: Dispatch) -> float:
         """Seconds that a dispatch may have run by now: one item's limit more than it finished."""
-        finished = self._finished_of.get(dispatch.id, 0)
+        _, finished = self._finished_of.get(dispatch.id, (dispatch.step, 0))
         return self.batch.step(dispatch).time_limit * (finished + 1)
 
     def _peek(self, running: list[Dispatch]) -> None:
@@ -284,13 +285,17 @@ class Driver:
         self._peek_at = self._clock.monotonic() + self._pace.between_peeks
         for dispatch in running:
             if dispatch.size > 1:
-                self._finished_of[dispatch.id] = self._collector.finished_items(dispatch)
+                self._look_into(dispatch)
+
+    def _look_into(self, dispatch: Dispatch) -> None:
+        finished = self._collector.finished_items(dispatch)
+        self._finished_of[dispatch.id] = (dispatch.step, finished)
 
     def _stop_slow(self, changes: Changes) -> None:
         for dispatch, seconds in changes.slow:
             if dispatch.id in self._stopping:
                 continue
-            self._finished_of[dispatch.id] = self._collector.finished_items(dispatch)
+            self._look_into(dispatch)
             if seconds > self._limit(dispatch):
                 self._log.warning("time limit passed", dispatch=dispatch.name, seconds=seconds)
                 self._stop([dispatch], StopReason.TIME_LIMIT)

@@ -1,5 +1,6 @@
 """A batch as the engine drives it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coordinator.cluster import Resources
@@ -34,7 +35,7 @@ class Batch:
     def step(self, dispatch: Dispatch) -> Step:
         return self.pipeline.steps[dispatch.step]
 
-    def job_name(self, attempts: list[Attempt], number: int) -> str:
+    def job_name(self, attempts: Sequence[Attempt], number: int) -> str:
         """The name of the dispatch `number` of these attempts."""
         step, first = self.pipeline.steps[attempts[0].step].name, attempts[0]
         if len(attempts) == 1:

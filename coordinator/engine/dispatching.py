@@ -1,11 +1,13 @@
 """Claim, submit, confirm: durable here before the cluster hears of it, looked up before a retry."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import accumulate
 
 import structlog
 
@@ -111,18 +113,23 @@ class Dispatcher:
             with suppress(CoordinatorError):
                 self.finish_sending(but=len(self._sending) - 1)
 
-    def _claim(self, room: float) -> list[tuple[Dispatch, list[Attempt]]]:
+    def _claim(self, room: float) -> list[tuple[Dispatch, Sequence[Attempt]]]:
         """Claim up to `room` packs: durable, all at once, before the cluster hears of any."""
-        claimed: list[tuple[Dispatch, list[Attempt]]] = []
+        claimed: list[tuple[Dispatch, Sequence[Attempt]]] = []
         with self._ledger.together():
-            while len(claimed) < min(room, BURST) and self._clock.monotonic() >= self._next_at:
-                pack = self._next_pack()
-                if not pack:
+            while self._clock.monotonic() >= self._next_at:
+                most = self._most_at_once(min(room, BURST) - len(claimed))
+                packs = self._next_packs(most) if most > 0 else []
+                if not packs:
                     break
-                dispatch = self._ledger.claim(pack, partial(self._batch.job_name, pack))
-                claimed.append((dispatch, pack))
+                dispatches = self._ledger.claim(packs, self._batch.job_name)
+                claimed += zip(dispatches, packs, strict=True)
                 self._next_at = self._clock.monotonic() + self._batch.wait_seconds
         return claimed
+
+    def _most_at_once(self, room: float) -> int:
+        """Packs that may be claimed now: one, where each has to wait for the one before."""
+        return math.ceil(min(room, 1) if self._batch.wait_seconds else room)
 
     def update_pause(self) -> Tally:
         """Pause or go on, and leave an event where that changes; the counts that decided it."""
@@ -140,26 +147,42 @@ class Dispatcher:
         self._log.info("paused" if paused else "resumed", why=why)
         return tally
 
-    def _next_pack(self) -> list[Attempt]:
+    def _next_packs(self, most: int) -> list[Sequence[Attempt]]:
         """Work on items in flight goes first, later steps before earlier ones; then new items."""
         tally = self.update_pause()
         steps = range(len(self._batch.pipeline.steps) - 1, -1, -1)
         for step in steps:
-            if pack := self._ledger.ready(step, fresh=False, limit=self._largest(step)):
-                return pack
+            sizes = [self._largest(step)] * most
+            if packs := self._ready_packs(step, sizes, fresh=False):
+                return packs
         room = 0 if self.paused else self._batch.thresholds.stop_at - tally.in_flight
         for step in steps:
-            limit = min(room, self._share(step, tally))
-            if pack := self._ledger.ready(step, fresh=True, limit=limit):
-                return pack
+            sizes = self._sizes(step, tally, room, most)
+            if packs := self._ready_packs(step, sizes, fresh=True):
+                return packs
         return []
+
+    def _ready_packs(
+        self, step: int, sizes: Sequence[int], *, fresh: bool
+    ) -> list[Sequence[Attempt]]:
+        """Ready attempts in packs of these sizes, as far as they go."""
+        ready = self._ledger.ready(step, fresh=fresh, limit=sum(sizes))
+        ends = [*accumulate(sizes)]
+        packs = [ready[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+        return [pack for pack in packs if pack]
 
     def _largest(self, step: int) -> int:
         return self._batch.pipeline.steps[step].pack.size
 
-    def _share(self, step: int, tally: Tally) -> int:
+    def _sizes(self, step: int, tally: Tally, room: int, most: int) -> list[int]:
+        """Of packs of new items, each from what those before it leave."""
+        sizes: list[int] = []
         ready = tally.of_step(step, S.READY)
-        return pack_size(ready, lanes=self._cluster.lanes, largest=self._largest(step))
+        while room > 0 and len(sizes) < most:
+            share = pack_size(ready, lanes=self._cluster.lanes, largest=self._largest(step))
+            sizes.append(min(room, share))
+            room, ready = room - sizes[-1], ready - sizes[-1]
+        return sizes
 
     def _burst(
         self,

@@ -156,9 +156,10 @@ class Driver:
         self._peek([d for d in tracked if d.state is S.RUNNING])
         home = self._collect(changes.ended[: self._pace.tidied if self._is_filling else None])
         self._purger.purge()
+        out = [dispatch for dispatch in out if dispatch.id not in home]
         if changes.ended:
-            self._obey(self._ledger.out(), ended=True)
-        sent = self._send(len(out) - home)
+            self._obey(out, ended=True)
+        sent = self._send(len(out))
         if not self._is_filling:
             self._collector.tell_submitted()
         return len(claimed) + len(changes.running) + len(changes.ended) + sent
@@ -311,8 +312,8 @@ class Driver:
         self._cluster.stop([JobId(dispatch.job_id or "") for dispatch in dispatches], reason)
         self._stopping.update(dispatch.id for dispatch in dispatches)
 
-    def _collect(self, ended: Sequence[Ended]) -> int:
-        """Bring these home; how many of them are."""
+    def _collect(self, ended: Sequence[Ended]) -> set[int]:
+        """Bring these home; those of them that are."""
         patience = 0.0 if self._is_filling else self._pace.patience
         collected = self._collector.collect(ended, patience)
         for home in collected.homes:
@@ -323,7 +324,7 @@ class Driver:
         self._purger.add(home.dispatch for home in collected.homes)
         if collected.trouble:
             raise collected.trouble
-        return len(collected.homes)
+        return {home.dispatch.id for home in collected.homes}
 
     def _tell(self, dispatch: Dispatch, ends: list[AttemptEnd]) -> None:
         for end in ends:

@@ -217,29 +217,42 @@ class Ledger:
         with self._transaction():
             yield
 
-    def claim(self, attempts: Sequence[Attempt], name_of: Callable[[int], str]) -> Dispatch:
-        """Make one dispatch of these ready attempts; it is durable before the cluster hears of it.
+    def claim(
+        self,
+        packs: Sequence[Sequence[Attempt]],
+        name_of: Callable[[Sequence[Attempt], int], str],
+    ) -> list[Dispatch]:
+        """Make one dispatch of each pack; all are durable before the cluster hears of any.
+
+        A few statements for all of them: each statement lets other threads in, and waits for them.
 
         Args:
-            attempts: of one step and memory size.
-            name_of: the job's name from the dispatch's number.
+            packs: ready attempts; those of one pack are of one step and memory size.
+            name_of: the job's name from the pack and the dispatch's number.
         """
-        first, token = attempts[0], uuid.uuid4().hex
         with self._transaction():
-            number = self._run(
-                "add_dispatch",
-                step=first.step,
-                token=token,
-                memory_step=first.memory_step,
-                now=self._clock.now(),
-            ).lastrowid
-            assert number is not None
-            self._run("name_dispatch", id=number, name=name_of(number))
-            for attempt in attempts:
-                self._guarded("claim_attempt", attempt=attempt.id, dispatch=number)
-                self._run("start_item", attempt=attempt.id)
-            self._event("claimed", dispatch=number, old="ready", new="claimed")
-        return Dispatch.of(self._rows("dispatch", id=number)[0])
+            now, first = self._clock.now(), self._rows("next_dispatch")[0][0]
+            claimed = [
+                Dispatch.claimed(number, name_of(pack, number), uuid.uuid4().hex, pack, now)
+                for number, pack in enumerate(packs, first)
+            ]
+            self._write_claims(claimed, packs)
+        return claimed
+
+    def _write_claims(
+        self, claimed: Sequence[Dispatch], packs: Sequence[Sequence[Attempt]], why: str = ""
+    ) -> None:
+        rows = [[d.id, d.step, d.name, d.token, d.memory_step, d.claimed_at] for d in claimed]
+        of_attempts = [
+            [attempt.id, dispatch.id]
+            for dispatch, pack in zip(claimed, packs, strict=True)
+            for attempt in pack
+        ]
+        dispatches, attempts = json.dumps(rows), json.dumps(of_attempts)
+        self._run("add_dispatches", dispatches=dispatches)
+        self._guarded("claim_attempts", len(of_attempts), attempts=attempts)
+        self._run("start_items", attempts=attempts)
+        self._run("record_claims", dispatches=dispatches, why=why)
 
     def move(
         self, dispatch: Dispatch, old: AttemptState, new: AttemptState, job_id: str | None = None

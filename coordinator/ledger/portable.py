@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from coordinator.ledger.ledger import Ledger, _translated
 from coordinator.ledger.rows import Attempt, Dispatch
@@ -74,15 +73,11 @@ class PortableLedger:
         What becomes of it then is what becomes of every claimed dispatch after a crash.
         """
         ledger = self._ledger
-        values: dict[str, Any] = {"id": number, "name": name, "token": token}
-        values |= {"step": attempts[0].step, "memory_step": memory_step}
+        now = ledger._clock.now()
+        dispatch = Dispatch.claimed(number, name, token, attempts, now, memory_step=memory_step)
         with ledger._transaction():
-            ledger._run("add_known_dispatch", **values, now=ledger._clock.now())
-            for attempt in attempts:
-                ledger._guarded("claim_attempt", attempt=attempt.id, dispatch=number)
-                ledger._run("start_item", attempt=attempt.id)
-            ledger._event("claimed", dispatch=number, old="ready", new="claimed", why="taken over")
-        return ledger.dispatch(number)
+            ledger._write_claims([dispatch], [attempts], why="taken over")
+        return dispatch
 
     def _values(self) -> dict[str, str]:
         return {row["key"]: row["value"] for row in self._ledger._rows("values")}

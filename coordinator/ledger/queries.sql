@@ -14,20 +14,31 @@ INSERT INTO items (seq, id, document, state) VALUES (:seq, :id, :document, :stat
 INSERT INTO attempts (item, step, number, round, state, fresh, sort_key, memory_step, not_before)
 VALUES (:item, :step, :number, :round, 'ready', :fresh, :sort_key, :memory_step, :not_before)
 
--- name: add_dispatch
-INSERT INTO dispatches (step, name, token, memory_step, state, claimed_at)
-VALUES (:step, :token, :token, :memory_step, 'claimed', :now)
+-- name: next_dispatch
+SELECT ifnull(max(id), 0) + 1 FROM dispatches
 
--- name: name_dispatch
-UPDATE dispatches SET name = :name WHERE id = :id
+-- name: add_dispatches
+INSERT INTO dispatches (id, step, name, token, memory_step, state, claimed_at)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+       json_extract(value, '$[3]'), json_extract(value, '$[4]'), 'claimed', json_extract(value, '$[5]')
+FROM json_each(:dispatches)
 
--- name: claim_attempt
-UPDATE attempts SET state = 'claimed', dispatch = :dispatch, fresh = 0
-WHERE id = :attempt AND state = 'ready'
+-- name: claim_attempts
+UPDATE attempts SET state = 'claimed', dispatch = claimed.dispatch, fresh = 0
+FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS dispatch
+      FROM json_each(:attempts)) AS claimed
+WHERE attempts.id = claimed.id AND attempts.state = 'ready'
 
--- name: start_item
+-- name: start_items
 UPDATE items SET state = 'in_flight'
-WHERE seq = (SELECT item FROM attempts WHERE id = :attempt) AND state = 'waiting'
+WHERE state = 'waiting' AND seq IN (
+    SELECT item FROM attempts
+    WHERE id IN (SELECT json_extract(value, '$[0]') FROM json_each(:attempts)))
+
+-- name: record_claims
+INSERT INTO events (at, action, dispatch, attempt, old, new, why)
+SELECT json_extract(value, '$[5]'), 'claimed', json_extract(value, '$[0]'), NULL, 'ready', 'claimed', :why
+FROM json_each(:dispatches)
 
 -- name: move_dispatch
 UPDATE dispatches
@@ -191,7 +202,3 @@ SELECT name FROM dispatches
 SELECT a.*, i.id AS item_id, i.document AS document
 FROM attempts a JOIN items i ON i.seq = a.item
 WHERE a.state = 'ready' AND i.id = :item AND a.step = :step AND a.number = :number
-
--- name: add_known_dispatch
-INSERT INTO dispatches (id, step, name, token, memory_step, state, claimed_at)
-VALUES (:id, :step, :name, :token, :memory_step, 'claimed', :now)

@@ -2,7 +2,8 @@
 
 import json
 import sqlite3
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from coordinator.domain.handoff import FileRecord
@@ -31,13 +32,49 @@ class Dispatch:
     @classmethod
     def of(cls, row: sqlite3.Row) -> "Dispatch":
         """A row, of a ledger of any format: one of format 1 has no nodes."""
-        pairs = zip(row.keys(), row, strict=True)
-        values = {name: value for name, value in pairs if name in _DISPATCH_FIELDS}
-        state = values.pop("state")
-        return cls(state=None if state == "ended" else AttemptState(state), **values)
+        state = row["state"]
+        return cls(
+            row["id"],
+            row["step"],
+            row["name"],
+            row["token"],
+            None if state == "ended" else AttemptState(state),
+            row["job_id"],
+            row["stop_reason"],
+            row["memory_step"],
+            row["size"],
+            row["claimed_at"],
+            row["submitted_at"],
+            row["ended_at"],
+            row["node"] if "node" in row.keys() else "",  # noqa: SIM118
+        )
 
-
-_DISPATCH_FIELDS = {each.name for each in fields(Dispatch)}
+    @classmethod
+    def claimed(
+        cls,
+        number: int,
+        name: str,
+        token: str,
+        attempts: "Sequence[Attempt]",
+        now: float,
+        memory_step: int | None = None,
+    ) -> "Dispatch":
+        """A new one, of these attempts; `memory_step`: where it is not theirs."""
+        first = attempts[0]
+        return cls(
+            id=number,
+            step=first.step,
+            name=name,
+            token=token,
+            state=AttemptState.CLAIMED,
+            job_id=None,
+            stop_reason="",
+            memory_step=first.memory_step if memory_step is None else memory_step,
+            size=len(attempts),
+            claimed_at=now,
+            submitted_at=None,
+            ended_at=None,
+        )
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,8 @@ class Scene:
         return True
 
     def dispatch(self) -> Dispatch:
-        claimed = self.ledger.claim(self.ledger.ready(0, fresh=True, limit=1), lambda n: f"job-{n}")
+        pack = self.ledger.ready(0, fresh=True, limit=1)
+        (claimed,) = self.ledger.claim([pack], lambda _, number: f"job-{number}")
         self.ledger.move(claimed, S.CLAIMED, S.SUBMITTED, "id")
         return next(d for d in self.ledger.out() if d.id == claimed.id)
 

@@ -55,7 +55,11 @@ def ledger(tmp_path: Path, clock: HandClock) -> Iterator[Ledger]:
 def claim(ledger: Ledger, count: int = 1, step: int = 0, *, fresh: bool = True) -> Dispatch:
     ready = ledger.ready(step, fresh=fresh, limit=count)
     assert len(ready) == count
-    return ledger.claim(ready, lambda number: f"d-{number}")
+    return ledger.claim([ready], named)[0]
+
+
+def named(_: object, number: int) -> str:
+    return f"d-{number}"
 
 
 def again(ledger: Ledger, dispatch: Dispatch) -> Dispatch:
@@ -166,7 +170,7 @@ def test_a_pack_has_one_memory_size(ledger: Ledger) -> None:
     ledger.end(dispatch, [grown, *others])
     pack = ledger.ready(0, fresh=False, limit=9)
     assert [a.item.id for a in pack] == ["item-0", "item-2"]
-    ledger.claim(pack, str)
+    ledger.claim([pack], named)
     assert [a.item.id for a in ledger.ready(0, fresh=False, limit=9)] == ["item-1"]
 
 
@@ -218,9 +222,9 @@ def test_ends_are_those_of_the_table(tmp_path: Path, clock: HandClock, state: At
 
 def test_what_was_claimed_cannot_be_claimed(ledger: Ledger) -> None:
     one, two, _ = ledger.ready(0, fresh=True, limit=3)
-    ledger.claim([two], str)
-    refused_unchanged(ledger, lambda: ledger.claim([one, two], str))
-    refused_unchanged(ledger, lambda: ledger.claim([one, one], str))
+    ledger.claim([[two]], named)
+    refused_unchanged(ledger, lambda: ledger.claim([[one, two]], named))
+    refused_unchanged(ledger, lambda: ledger.claim([[one, one]], named))
 
 
 def test_a_move_that_comes_twice_or_late_changes_nothing(ledger: Ledger) -> None:

@@ -69,7 +69,7 @@ class Histories(RuleBasedStateMachine):
             assert {(a.step, a.fresh, a.memory_step) for a in pack} == {
                 (step, fresh, pack[0].memory_step)
             }
-            dispatch = self.ledger.claim(pack, lambda number: f"d{number}")
+            dispatch = self.ledger.claim([pack], lambda _, number: f"d{number}")[0]
             assert dispatch.token not in self.tokens
             self.tokens.add(dispatch.token)
 

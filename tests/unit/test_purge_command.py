@@ -83,7 +83,7 @@ def begun(settings: Settings, *, ended: int, out: int) -> None:
 
 
 def _sent(ledger: Ledger, number: int) -> Dispatch:
-    dispatch = ledger.claim(ledger.ready(0, fresh=True, limit=1), lambda n: f"d{n}")
+    dispatch = ledger.claim([ledger.ready(0, fresh=True, limit=1)], lambda _, n: f"d{n}")[0]
     ledger.move(dispatch, S.CLAIMED, S.SUBMITTED, f"job-{number}")
     return next(each for each in ledger.out() if each.id == dispatch.id)
 

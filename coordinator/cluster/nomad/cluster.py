@@ -35,7 +35,7 @@ from coordinator.errors import (
 from coordinator.parallel import Lanes
 
 # At a time: a dispatch is one raft commit, and commits share their disk writes.
-_DISPATCHES, _DEREGISTERS = Lanes(24), Lanes(16)
+_DISPATCHES, _DEREGISTERS = Lanes(32), Lanes(16)
 _PRESSURE_SECONDS = 5.0
 _CHILD = re.compile(r"[A-Za-z0-9_~.-]+/dispatch-[A-Za-z0-9_.-]+")
 

@@ -52,8 +52,9 @@ class EventHints:
             wait = _AGAIN_SECONDS[0] if lasted else min(_AGAIN_SECONDS[1], 2 * wait)
 
     def _follow(self) -> None:
-        topics = ["Job", "Allocation"]
-        reply = self._api.stream("event", "stream", topic=topics, read_seconds=FIRST_SECONDS)
+        # An event of a job carries all of it; whatever happens to a job happens to its allocations.
+        topic = "Allocation"
+        reply = self._api.stream("event", "stream", topic=topic, read_seconds=FIRST_SECONDS)
         with reply:
             rest = b""
             while not self._closed.is_set() and (chunk := reply.raw.read1(_CHUNK)):

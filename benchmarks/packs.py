@@ -60,6 +60,9 @@ log_file_mb  = 5
 """
 
 
+HEAD = f"{'pack':>6}{'jobs':>8}{'seconds':>10}{'items/s':>12}{'over ideal':>13}"
+
+
 @dataclass(frozen=True)
 class Row:
     """One size of packs; seconds."""
@@ -85,9 +88,12 @@ def main() -> int:
         dev_agent(program("nomad"), options) as nomad,
     ):
         write_inputs(Path(folder), asked.items)
-        rows = [measured(nomad, Path(folder), asked.items, asked.lanes, p) for p in asked.packs]
-    table = [f"{'pack':>6}{'jobs':>8}{'seconds':>10}{'items/s':>12}{'over ideal':>13}"]
-    table += [row.line() for row in rows]
+        print(HEAD, file=sys.stderr)
+        rows = []
+        for size in asked.packs:
+            rows.append(measured(nomad, Path(folder), asked.items, asked.lanes, size))
+            print(rows[-1].line(), file=sys.stderr, flush=True)
+    table = [HEAD, *(row.line() for row in rows)]
     print(json.dumps([asdict(row) for row in rows]) if asked.json else "\n".join(table))
     return 0
 

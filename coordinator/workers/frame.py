@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from coordinator.domain.handoff import (
     Failure,
     FileRecord,
@@ -45,7 +43,7 @@ from coordinator.errors import (
 from coordinator.storage import Storage, open_storage
 from coordinator.storage.locations import is_remote, open_location
 from coordinator.workers.jobs import make_job
-from coordinator.workers.logs import set_up_logs
+from coordinator.workers.logs import WorkerLog
 
 _EXITS = {
     FailureKind.BAD_INPUT: WorkerExit.BAD_INPUT,
@@ -59,14 +57,13 @@ def run_worker(output_root: str, handoff_key: str) -> int:
 
     Never raises for what is wrong with the work: that is in the outcomes and in the log.
     """
-    set_up_logs()
     try:
         with _stop_flag() as stop:
             storage = open_storage(output_root)
             handoff = read_handoff(storage.read(handoff_key))
             return Frame(handoff, storage, stop).run()
     except CoordinatorError as error:
-        structlog.get_logger().error("dispatch failed", error=str(error), hint=error.hint)
+        WorkerLog().error("dispatch failed", error=str(error), hint=error.hint)
         return _exit_of(kind_of(error))
 
 
@@ -86,7 +83,7 @@ class Frame:
     def __init__(self, handoff: Handoff, storage: Storage, stop: StopFlag) -> None:
         self._handoff, self._storage, self._stop = handoff, storage, stop
         self._keys = BatchKeys(handoff.batch)
-        self._log = structlog.get_logger().bind(dispatch=handoff.dispatch, step=handoff.step)
+        self._log = WorkerLog(dispatch=handoff.dispatch, step=handoff.step)
 
     def run(self) -> int:
         try:

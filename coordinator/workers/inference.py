@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-import structlog
-
 from coordinator.domain.handoff import Handoff, HandoffItem
 from coordinator.domain.job_options import InferenceOptions
 from coordinator.domain.text import read_lines
@@ -15,6 +13,7 @@ from coordinator.domain.work import Done
 from coordinator.errors import BadInput
 from coordinator.inference import BatchRecord, load_model
 from coordinator.storage import local_folder
+from coordinator.workers.logs import WorkerLog
 
 TRANSLATIONS = "translations.jsonl"
 
@@ -24,7 +23,7 @@ class InferenceJob:
 
     def __init__(self, handoff: Handoff) -> None:
         options = InferenceOptions.model_validate(handoff.options)
-        self._log = structlog.get_logger().bind(dispatch=handoff.dispatch)
+        self._log = WorkerLog(dispatch=handoff.dispatch)
         self._model = load_model(
             local_folder(handoff.model),
             device=options.device,

@@ -7,12 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from coordinator.domain.handoff import (
     Handoff,
@@ -31,13 +30,6 @@ from coordinator.workers.frame import failure_of, kind_of, run_worker
 
 K = FailureKind
 KEY = "b/handoff/d.json"
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """A worker sets up logs for its whole process."""
-    yield
-    structlog.reset_defaults()
 
 
 class Place:
@@ -432,3 +424,14 @@ def test_the_traceback_is_kept() -> None:
     except ValueError as error:
         failure = failure_of(error)
     assert "json.loads" in failure.traceback and "JSONDecodeError" in failure.message
+
+
+def test_a_worker_loads_little_before_it_has_work() -> None:
+    """It starts once for each dispatch, and what is small may be sent one by one."""
+    jobs = ("frame", "inference", "command")
+    script = "".join(f"import coordinator.workers.{job}\n" for job in jobs)
+    script += "import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    loaded = {*done.stdout.split()}
+    assert not {"structlog", "rich", "asyncio", "boto3", "torch", "numpy"} & loaded
+    assert "coordinator.workers.frame" in loaded

@@ -46,6 +46,32 @@ class SystemClock:
         self._woken.set()
 
 
+class SimulatedClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, epoch: float = 1_700_000_000.0) -> None:
+        self._epoch, self._time = epoch, 0.0
+
+    def now(self) -> float:
+        return self._epoch + self._time
+
+    def monotonic(self) -> float:
+        return self._time
+
+    def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+
+    def wake(self) -> None:
+        """Nobody sleeps: time has passed already."""
+
+    def advance(self, seconds: float) -> None:
+        self._time += max(0.0, seconds)
+
+    def step(self, seconds: float) -> None:
+        """Set the wall clock on, or back; what is steady stays so."""
+        self._epoch += seconds
+
+
 def timestamp(seconds: float) -> str:
     """Epoch seconds as ISO 8601 in UTC, to the millisecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -27,7 +27,7 @@ from coordinator.errors import (
     StorageUnavailable,
 )
 from coordinator.ledger import Attempt, AttemptEnd, Dispatch, Finish, Ledger
-from coordinator.parallel import Lanes
+from coordinator.parallel import Lanes, arrived
 from coordinator.storage import Storage
 
 # Most of both is waiting for a store or a cluster.
@@ -149,8 +149,8 @@ class Collector:
             if each.dispatch.id not in self._fetching and len(self._fetching) < _MOST_FETCHED:
                 fetching = _FETCHES.start(_or_outage(self._fetch), self._opened(each))
                 self._fetching[each.dispatch.id] = fetching
-        arrived, _ = wait(self._fetching.values(), timeout=patience)
-        there = [number for number, each in self._fetching.items() if each in arrived]
+        here = arrived(self._fetching.values(), patience)
+        there = [number for number, each in self._fetching.items() if each in here]
         return [self._fetching.pop(number).result() for number in there]
 
     def _opened(self, ended: Ended) -> _Opened:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from coordinator.clock import Clock
 from coordinator.domain.handoff import FileRecord
@@ -52,14 +52,16 @@ SQL = _named_queries()
 class Ledger:
     """One batch's ledger. Made by `create` or `open`, closed by `close`."""
 
+    DURABILITY: ClassVar[tuple[str, ...]] = ("journal_mode = WAL", "synchronous = FULL")
+
     def __init__(self, path: Path, clock: Clock, *, read_only: bool = False) -> None:
         self.path, self._clock = path, clock
         uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         self._db = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
         self._db.row_factory = sqlite3.Row
         if not read_only:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
+            for pragma in self.DURABILITY:
+                self._db.execute(f"PRAGMA {pragma}")
 
     @classmethod
     def create(

@@ -68,7 +68,7 @@ class ClusterContract(ABC):
     def test_a_running_job_counts_its_seconds(self, cluster: Cluster, tmp_path: Path) -> None:
         job = self.submit(cluster, tmp_path, self.until("released"))
         first = self.until_running(cluster, job)
-        time.sleep(0.3)
+        self.pause(0.3)
         second = cluster.observe([job])[job]
         assert first.ending is None
         assert 0.2 < second.running_seconds - first.running_seconds < self.PATIENCE
@@ -79,7 +79,7 @@ class ClusterContract(ABC):
         child = "sh -c 'sleep 1; echo alive >>witness'"
         job = self.submit(cluster, tmp_path, f"{child} & echo ended >>witness")
         assert self.ending(cluster, job).exit_code == 0
-        time.sleep(1.2)
+        self.pause(1.2)
         assert witness(tmp_path) == ["ended"]
 
     def test_lanes_are_filled_and_never_exceeded(self, cluster: Cluster, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ class ClusterContract(ABC):
         self.until_witnessed(cluster, job, tmp_path)
         for _ in range(3):
             cluster.stop([job], StopReason.ASKED)
-            time.sleep(0.05)
+            self.pause(0.05)
         assert self.ending(cluster, job).stop is StopReason.ASKED
         assert witness(tmp_path) == ["ran", "asked"]
 
@@ -230,11 +230,11 @@ class ClusterContract(ABC):
         script = "trap '' TERM\necho ran >>witness\n" + self.until("released")
         job = self.submit(cluster, tmp_path, script)
         self.until_witnessed(cluster, job, tmp_path)
-        begin = time.monotonic()
+        begin = self.time()
         cluster.stop([job], StopReason.ASKED)
-        assert time.monotonic() - begin < self.KILL_TIMEOUT
+        assert self.time() - begin < self.KILL_TIMEOUT
         ending = self.ending(cluster, job)
-        assert time.monotonic() - begin > 0.8 * self.KILL_TIMEOUT
+        assert self.time() - begin > 0.8 * self.KILL_TIMEOUT
         assert (ending.stop, ending.exit_code) == (StopReason.ASKED, 137)
 
     def test_a_stop_outlives_its_coordinator(
@@ -324,6 +324,13 @@ class ClusterContract(ABC):
 
     # means
 
+    def time(self) -> float:
+        return time.monotonic()
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass for the cluster."""
+        time.sleep(seconds)
+
     def spec(self, folder: Path, script: str) -> JobSpec:
         """A job that runs `script` with `folder` as its working folder."""
         name = f"contract--work.{uuid.uuid4().hex[:12]}--a1v1"
@@ -336,10 +343,10 @@ class ClusterContract(ABC):
 
     def read(self, cluster: Cluster, job: JobId, stream: str, offset: int, size: int) -> bytes:
         """`size` bytes of a stream; what was written a moment ago may take another moment."""
-        deadline, found = time.monotonic() + self.PATIENCE, b""
-        while len(found) < size and time.monotonic() < deadline:
+        deadline, found = self.time() + self.PATIENCE, b""
+        while len(found) < size and self.time() < deadline:
             found += cluster.read_log(job, stream, offset + len(found))
-            time.sleep(0.05)
+            self.pause(0.05)
         return found
 
     def until(self, file: str) -> str:
@@ -354,10 +361,10 @@ class ClusterContract(ABC):
         return jobs
 
     def wait(self, cluster: Cluster, jobs: Sequence[JobId], enough: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + self.PATIENCE
+        deadline = self.time() + self.PATIENCE
         while not enough():
-            assert time.monotonic() < deadline, cluster.observe(jobs)
-            time.sleep(0.01)
+            assert self.time() < deadline, cluster.observe(jobs)
+            self.pause(0.01)
 
     def until_running(self, cluster: Cluster, job: JobId) -> Observation:
         def runs() -> bool:

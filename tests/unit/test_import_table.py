@@ -40,6 +40,7 @@ CONCRETE = {
     "cluster.simulated",
     "storage.local",
     "storage.s3",
+    "storage.simulated",
 }
 
 

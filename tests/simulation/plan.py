@@ -1,0 +1,161 @@
+"""What one seed stands for: a batch, the cluster that it runs on, and all that goes wrong."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from coordinator.cluster.simulated import Fault
+from coordinator.engine import Thresholds
+from coordinator.pipelines import Pipeline
+
+F = Fault
+# The lowest and the highest rate of each fault, where a seed has it at all.
+RATES: Mapping[Fault, tuple[float, float]] = {
+    F.SLOW: (0.002, 0.05),
+    F.API_ERROR: (0.002, 0.05),
+    F.OUTAGE: (0.001, 0.005),
+    F.CREDENTIALS: (0.0005, 0.003),
+    F.CUT_BEFORE: (0.01, 0.2),
+    F.CUT_AFTER: (0.01, 0.3),
+    F.DONE_BUT_ERROR: (0.01, 0.2),
+    F.PHANTOM_ID: (0.5, 1.0),  # of repetitions
+    F.STALE_FIND: (0.1, 0.7),
+    F.STALE_LOOK: (0.01, 0.3),
+    F.REFUSED: (0.002, 0.02),
+    F.BUSY: (0.002, 0.02),
+    F.DELAY: (0.02, 0.3),
+    F.NO_LANES: (0.005, 0.05),
+    F.NEVER_STARTED: (0.005, 0.05),
+    F.NODE_LOST: (0.005, 0.05),
+    F.NODE_CUT_OFF: (0.005, 0.05),
+    F.DUPLICATE: (0.3, 1.0),  # of what is missed on a lost node
+    F.DRAINED: (0.005, 0.05),
+    F.FORGOTTEN: (0.01, 0.3),
+    F.LOGS_LOST: (0.005, 0.05),
+    F.OUT_OF_MEMORY: (0.002, 0.03),
+    F.KILLED: (0.002, 0.03),
+    F.HUNG: (0.001, 0.01),
+    F.DEAF: (0.1, 1.0),  # of those that are asked to end
+    F.SILENT: (0.002, 0.03),
+    F.TRY_AGAIN: (0.002, 0.03),
+    F.KEYS_REFUSED: (0.002, 0.02),
+    F.HALF_OUTCOME: (0.002, 0.03),
+    F.LYING_SIZES: (0.002, 0.03),
+    F.FOREIGN_OUTCOME: (0.002, 0.03),
+    F.STORE_DOWN: (0.0005, 0.003),
+    F.STORE_ERROR: (0.002, 0.03),
+    F.STORED_BUT_ERROR: (0.005, 0.05),
+    F.LATE: (0.001, 0.02),
+    F.STORE_SLOW: (0.002, 0.02),
+}
+# What is true of an item however often it is tried.
+FATES: Mapping[Fault, float] = {F.MODEL_ERROR: 0.02, F.BAD_INPUT: 0.02, F.NO_DATA: 0.03}
+STEPS = ("translate", "score")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One seed, spelt out."""
+
+    seed: int
+    items: int
+    packs: tuple[int, int]
+    thresholds: Thresholds
+    lanes: int
+    tells_lanes: bool
+    nodes: int
+    keep_jobs: bool
+    wait_seconds: float
+    burst: int
+    laziness: float  # how likely work that threads would do is put off
+    rates: Mapping[Fault, float]
+    fates: Mapping[tuple[str, str], Fault]
+    crashes: tuple[int, ...]  # calls that each life of the coordinator lasts; then one that ends
+    downtimes: tuple[float, ...]  # seconds between two lives
+
+    def __str__(self) -> str:
+        rates = ", ".join(f"{fault} {rate:.3f}" for fault, rate in self.rates.items())
+        return (
+            f"seed {self.seed}: {self.items} items in packs of {self.packs}, {self.lanes} lanes "
+            f"on {self.nodes} nodes{'' if self.tells_lanes else ' (not told)'}, "
+            f"stop at {self.thresholds.stop_at}, resume at {self.thresholds.resume_at}, "
+            f"bursts of {self.burst}, crashes after {self.crashes} calls\nfaults: {rates}"
+        )
+
+    def item(self, number: int) -> str:
+        return f"i{number:04d}"
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return _pipeline(*self.packs)
+
+
+def plan_of(seed: int, items: int) -> Plan:
+    """The plan of a seed. Each has its own choice of faults: all at once would hide each other."""
+    random = Random(seed)
+    stop = random.choice((max(2, items // 10), max(2, items // 3), items * 2))
+    crashes = tuple(_until_crash(random) for _ in range(random.choice((0, 1, 2, 4, 8))))
+    return Plan(
+        seed=seed,
+        items=items,
+        packs=(random.choice((1, 4, 16)), random.choice((1, 8, 32))),
+        thresholds=Thresholds(stop, random.randrange(stop)),
+        lanes=random.choice((2, 5, 16)),
+        tells_lanes=random.random() < 0.5,
+        nodes=random.choice((1, 3, 8)),
+        keep_jobs=random.random() < 0.2,
+        wait_seconds=random.choice((0.0, 0.0, 0.0, 0.3)),
+        burst=random.choice((2, 8, 128)),
+        laziness=random.choice((0.0, 0.2, 0.6)),
+        rates=_rates(random),
+        fates=_fates(random, items),
+        crashes=crashes,
+        downtimes=tuple(random.choice((0.1, 10.0, 600.0)) for _ in crashes),
+    )
+
+
+def _until_crash(random: Random) -> int:
+    """Sometimes amid recovery, sometimes far on."""
+    return 1 + int(random.expovariate(1 / random.choice((8, 60, 500))))
+
+
+def _rates(random: Random) -> dict[Fault, float]:
+    """About a third of all faults."""
+    share = random.choice((0.0, 0.2, 0.4, 0.6))
+    chosen = [fault for fault in RATES if random.random() < share]
+    if random.random() < 0.05:
+        chosen = list(RATES)
+    return {fault: _between(random, *RATES[fault]) for fault in chosen}
+
+
+def _between(random: Random, lowest: float, highest: float) -> float:
+    """Evenly over the orders of magnitude."""
+    return float(lowest * (highest / lowest) ** random.random())
+
+
+def _fates(random: Random, items: int) -> dict[tuple[str, str], Fault]:
+    if random.random() < 0.5:
+        return {}
+    fates = {}
+    for number in range(items):
+        for step in STEPS:
+            for fault, rate in FATES.items():
+                if random.random() < rate:
+                    fates[step, f"i{number:04d}"] = fault
+    return fates
+
+
+def _pipeline(first: int, second: int) -> Pipeline:
+    common: dict[str, Any] = {"job": "command", "options": {"command": ["true"]}}
+    translate = {"name": "translate", "outputs": ["t.txt"], "pack": {"size": first}}
+    score = {"name": "score", "outputs": ["s.txt"], "pack": {"size": second}}
+    return Pipeline.model_validate(
+        {
+            "name": "simulated",
+            "steps": [
+                {**common, **translate, "time_limit": 120.0, "resources": {"memory_mb": [1, 2]}},
+                {**common, **score, "time_limit": 120.0, "inputs": {"text": "translate/t.txt"}},
+            ],
+        }
+    )

@@ -141,6 +141,10 @@ class Collector:
         troubles = [each for each in (*fetched, *kept) if isinstance(each, CoordinatorError)]
         return Collected(homes, troubles[0] if troubles else None)
 
+    def is_on_its_way(self, dispatch: Dispatch) -> bool:
+        """Whether what an ended dispatch left is being fetched just now."""
+        return dispatch.id in self._fetching
+
     def _arrived(
         self, ended: Sequence[Ended], patience: float
     ) -> list[_Fetched | CoordinatorError]:

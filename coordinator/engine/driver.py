@@ -145,7 +145,7 @@ class Driver:
             out = self._ledger.out()
         claimed = [d for d in out if d.state is S.CLAIMED and not self._dispatcher.is_on_its_way(d)]
         self._dispatcher.settle(claimed)
-        tracked = [d for d in out if d.state in OUT - {S.CLAIMED}]
+        tracked = [d for d in out if self._is_tracked(d)]
         changes = self._observe(tracked)
         self._hopeless = changes.hopeless
         with self._ledger.together():
@@ -258,7 +258,8 @@ class Driver:
             return min(self._pace.longest_outage, max(1.0, wait * 2))
         if self._is_filling:
             return 0.0
-        return self._pace.shortest if moved else min(self._pace.longest, wait * 1.5)
+        longer = max(self._pace.shortest, wait * 1.5)  # no wait at all came before, after filling
+        return self._pace.shortest if moved else min(self._pace.longest, longer)
 
     def _is_over(self, snapshot: Snapshot) -> bool:
         if self._wish is Wish.LEAVE:
@@ -267,6 +268,11 @@ class Driver:
             return not self._ledger.out()
         items = snapshot.tally.items
         return not items.get(ItemState.WAITING) and not items.get(ItemState.IN_FLIGHT)
+
+    def _is_tracked(self, dispatch: Dispatch) -> bool:
+        """Whether to look where it stands; where it has ended, an older picture could mislead."""
+        is_out = dispatch.state in OUT - {S.CLAIMED}
+        return is_out and not self._collector.is_on_its_way(dispatch)
 
     def _observe(self, tracked: list[Dispatch]) -> Changes:
         seen = self._cluster.observe([JobId(d.job_id) for d in tracked if d.job_id])

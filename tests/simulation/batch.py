@@ -39,7 +39,7 @@ from tests.simulation.lives import (
 from tests.simulation.plan import Plan, plan_of
 
 NAME, NEIGHBOUR = "mine", "mine-too"
-MOST_TICKS = 50_000
+MOST_TICKS = 10_000
 FAST = Path("/dev/shm")  # where there is one, files cost no disk
 
 
@@ -150,7 +150,7 @@ class Simulation:
         """As `coordinator submit --resume` does."""
         cluster = MortalCluster(life, self.world, tells_lanes=self.plan.tells_lanes)
         storage = MortalStorage(life, self.shelf, self.clock, self.faults, self.story.tell)
-        clock = MortalClock(life, self.clock, self.world)
+        clock = MortalClock(life, self.clock, self.world, self.plan.rhythm)
         MortalLedger.life = life
         ledger = MortalLedger.open(self.ledger_folder, clock)
         try:

@@ -107,12 +107,15 @@ class MortalLedger(Ledger):
 class MortalClock:
     """Dies in its sleep. While nothing happens it sleeps on: a real one would only tick."""
 
-    def __init__(self, life: Life, clock: SimulatedClock, world: World) -> None:
-        self._life, self._clock, self._world = life, clock, world
+    def __init__(
+        self, life: Life, clock: SimulatedClock, world: World, rhythm: float = 0.0
+    ) -> None:
+        """`rhythm`: seconds that a sleep takes at least."""
+        self._life, self._clock, self._world, self._rhythm = life, clock, world, rhythm
         self.now, self.monotonic, self.wake = clock.now, clock.monotonic, clock.wake
 
     def sleep(self, seconds: float) -> None:
         self._life.passes("in its sleep")
         due = self._world.next_at()
         idle = 0.0 if due is None else min(30.0, due - self._clock.monotonic())
-        self._clock.sleep(max(seconds, idle) if seconds else 0.0)
+        self._clock.sleep(max(seconds, idle, self._rhythm) if seconds else 0.0)

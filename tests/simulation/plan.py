@@ -52,6 +52,7 @@ RATES: Mapping[Fault, tuple[float, float]] = {
 # What is true of an item however often it is tried.
 FATES: Mapping[Fault, float] = {F.MODEL_ERROR: 0.02, F.BAD_INPUT: 0.02, F.NO_DATA: 0.03}
 STEPS = ("translate", "score")
+FEW = 50  # items, of which each may have a dispatch of its own
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Plan:
     keep_jobs: bool
     wait_seconds: float
     burst: int
+    rhythm: float  # seconds that the coordinator sleeps at least, where it sleeps at all
     laziness: float  # how likely work that threads would do is put off
     rates: Mapping[Fault, float]
     fates: Mapping[tuple[str, str], Fault]
@@ -99,7 +101,7 @@ def plan_of(seed: int, items: int) -> Plan:
     return Plan(
         seed=seed,
         items=items,
-        packs=(random.choice((1, 4, 16)), random.choice((1, 8, 32))),
+        packs=_packs(random, items),
         thresholds=Thresholds(stop, random.randrange(stop)),
         lanes=random.choice((2, 5, 16)),
         tells_lanes=random.random() < 0.5,
@@ -107,12 +109,18 @@ def plan_of(seed: int, items: int) -> Plan:
         keep_jobs=random.random() < 0.2,
         wait_seconds=random.choice((0.0, 0.0, 0.0, 0.3)),
         burst=random.choice((2, 8, 128)),
+        rhythm=random.choice((0.0, 3.0, 10.0)) if items <= FEW else random.choice((3.0, 10.0)),
         laziness=random.choice((0.0, 0.2, 0.6)),
         rates=_rates(random),
         fates=_fates(random, items),
         crashes=crashes,
         downtimes=tuple(random.choice((0.1, 10.0, 600.0)) for _ in crashes),
     )
+
+
+def _packs(random: Random, items: int) -> tuple[int, int]:
+    sizes = (1, 4, 16) if items <= FEW else (4, 16, 64)
+    return random.choice(sizes), random.choice(sizes)
 
 
 def _until_crash(random: Random) -> int:

@@ -107,7 +107,7 @@ class Simulation:
             tell=self.story.tell,
         )
         self.logs = LogTree(folder / "logs", NAME)
-        self.lives = self.ticks = self.calls = 0
+        self.lives = self.deaths = self.ticks = self.calls = 0
         self._settle_neighbour()
 
     # what a user does
@@ -138,6 +138,7 @@ class Simulation:
         try:
             self._live(life)
         except Crash:
+            self.deaths += 1
             return False
         except (ClusterUnavailable, CredentialsError, StorageUnavailable) as error:
             self.story.tell(f"--- it could not start: {error}")
@@ -238,9 +239,7 @@ def simulate(seed: int, items: int, *, told: bool = False) -> Seen:
             if told:
                 simulation.story.lines += _traceback(error)
             violations = [f"{type(error).__name__}: {error}"]
-    faults = simulation.faults.counts + Counter(
-        {"coordinator killed": min(simulation.lives - 1, len(plan.crashes))}
-    )
+    faults = simulation.faults.counts + Counter({"coordinator killed": simulation.deaths})
     lines = (str(plan), *simulation.story.lines)
     return Seen(seed, tuple(violations), faults, lines, simulation.lives, simulation.ticks)
 

@@ -184,6 +184,20 @@ def a_whole_outcome_is_believed(remains: Remains) -> Iterator[str]:
             yield f"{key} left an outcome ({outcome.status}), and counts as {attempt['state']}"
 
 
+def only_the_cluster_refuses(remains: Remains) -> Iterator[str]:
+    for attempt in remains.attempts:
+        if attempt["reason"].startswith("refused"):
+            [name] = [d["name"] for d in remains.dispatches if d["id"] == attempt["dispatch"]]
+            if name not in remains.world.refused:
+                yield f"{attempt['name']} failed as refused, and {name} was not"
+
+
+def nothing_is_stopped_that_nobody_asked_to(remains: Remains) -> Iterator[str]:
+    for attempt in remains.attempts:
+        if attempt["state"] == AttemptState.STOPPED:
+            yield f"{attempt['name']} a{attempt['number']} counts as stopped on request"
+
+
 def failures_are_true(remains: Remains) -> Iterator[str]:
     """An item fails by its own fault, or when it has used up all its tries."""
     tries: Counter[tuple[int, int, str]] = Counter(
@@ -296,6 +310,8 @@ CHECKS: tuple[Callable[[Remains], Iterator[str]], ...] = (
     no_attempt_runs_twice,
     thresholds_hold_at_every_moment,
     no_success_without_a_whole_outcome,
+    only_the_cluster_refuses,
+    nothing_is_stopped_that_nobody_asked_to,
     a_whole_outcome_is_believed,
     failures_are_true,
     an_untouched_item_is_not_charged,

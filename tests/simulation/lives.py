@@ -11,6 +11,7 @@ from coordinator.cluster.simulated import SimulatedCluster, World
 from coordinator.errors import CoordinatorError
 from coordinator.ledger import Ledger
 from coordinator.storage.simulated import SimulatedStorage
+from tests.simulation.plan import Doom
 
 
 class Crash(BaseException):
@@ -20,9 +21,10 @@ class Crash(BaseException):
 class Life:
     """Counts the calls of one coordinator, and ends it at one of them."""
 
-    def __init__(self, calls: int | None, tell: Callable[[str], None]) -> None:
-        """`calls`: that it lives for; None = for as long as it takes."""
-        self._left, self._tell = calls, tell
+    def __init__(self, doom: Doom | None, tell: Callable[[str], None]) -> None:
+        """`doom`: when it ends; None = when it has done all that there is to do."""
+        self._doom, self._tell = doom, tell
+        self._left = doom.calls if doom else 0
         self._is_over = False
         self.calls = 0
 
@@ -31,7 +33,7 @@ class Life:
         self.calls += 1
         if self._is_over:
             raise Crash(what)
-        if self._left is None:
+        if self._doom is None or self._doom.moment not in what:
             return
         self._left -= 1
         if self._left <= 0:

@@ -30,12 +30,12 @@ RATES: Mapping[Fault, tuple[float, float]] = {
     F.NODE_LOST: (0.005, 0.05),
     F.NODE_CUT_OFF: (0.005, 0.05),
     F.DUPLICATE: (0.3, 1.0),  # of what is missed on a lost node
-    F.DRAINED: (0.005, 0.05),
+    F.DRAINED: (0.02, 0.2),
     F.FORGOTTEN: (0.01, 0.3),
     F.LOGS_LOST: (0.005, 0.05),
     F.OUT_OF_MEMORY: (0.002, 0.03),
     F.KILLED: (0.002, 0.03),
-    F.HUNG: (0.001, 0.01),
+    F.HUNG: (0.01, 0.08),
     F.DEAF: (0.1, 1.0),  # of those that are asked to end
     F.SILENT: (0.002, 0.03),
     F.TRY_AGAIN: (0.002, 0.03),
@@ -53,6 +53,22 @@ RATES: Mapping[Fault, tuple[float, float]] = {
 FATES: Mapping[Fault, float] = {F.MODEL_ERROR: 0.02, F.BAD_INPUT: 0.02, F.NO_DATA: 0.03}
 STEPS = ("translate", "score")
 FEW = 50  # items, of which each may have a dispatch of its own
+
+
+# Moments at which a crash is worth more than at others; "" = any.
+MOMENTS = ("", "", "", "after stopping", "after submitting", "after a commit", "after the logs")
+MOMENTS += ("after purging", "asks the cluster: find", "after it asked the store: copy")
+
+
+@dataclass(frozen=True)
+class Doom:
+    """When a coordinator dies."""
+
+    calls: int  # of this kind that it lives to make
+    moment: str  # what such a call is called, or a part of that
+
+    def __str__(self) -> str:
+        return f"{self.calls} calls" + (f" ({self.moment})" if self.moment else "")
 
 
 @dataclass(frozen=True)
@@ -73,16 +89,17 @@ class Plan:
     laziness: float  # how likely work that threads would do is put off
     rates: Mapping[Fault, float]
     fates: Mapping[tuple[str, str], Fault]
-    crashes: tuple[int, ...]  # calls that each life of the coordinator lasts; then one that ends
+    crashes: tuple[Doom, ...]  # of the coordinator's lives; then comes one that ends well
     downtimes: tuple[float, ...]  # seconds between two lives
 
     def __str__(self) -> str:
         rates = ", ".join(f"{fault} {rate:.3f}" for fault, rate in self.rates.items())
+        crashes = ", ".join(map(str, self.crashes)) or "none"
         return (
             f"seed {self.seed}: {self.items} items in packs of {self.packs}, {self.lanes} lanes "
             f"on {self.nodes} nodes{'' if self.tells_lanes else ' (not told)'}, "
             f"stop at {self.thresholds.stop_at}, resume at {self.thresholds.resume_at}, "
-            f"bursts of {self.burst}, crashes after {self.crashes} calls\nfaults: {rates}"
+            f"bursts of {self.burst}, crashes after {crashes}\nfaults: {rates}"
         )
 
     def item(self, number: int) -> str:
@@ -97,7 +114,7 @@ def plan_of(seed: int, items: int) -> Plan:
     """The plan of a seed. Each has its own choice of faults: all at once would hide each other."""
     random = Random(seed)
     stop = random.choice((max(2, items // 10), max(2, items // 3), items * 2))
-    crashes = tuple(_until_crash(random) for _ in range(random.choice((0, 1, 2, 4, 8))))
+    crashes = tuple(_doom(random) for _ in range(random.choice((0, 1, 2, 4, 8))))
     return Plan(
         seed=seed,
         items=items,
@@ -123,9 +140,11 @@ def _packs(random: Random, items: int) -> tuple[int, int]:
     return random.choice(sizes), random.choice(sizes)
 
 
-def _until_crash(random: Random) -> int:
+def _doom(random: Random) -> Doom:
     """Sometimes amid recovery, sometimes far on."""
-    return 1 + int(random.expovariate(1 / random.choice((8, 60, 500))))
+    moment = random.choice(MOMENTS)
+    usual = random.choice((1, 3, 10)) if moment else random.choice((8, 60, 500))
+    return Doom(1 + int(random.expovariate(1 / usual)), moment)
 
 
 def _rates(random: Random) -> dict[Fault, float]:

@@ -70,6 +70,7 @@ class SimulatedCluster:
         name = request.job.name
         known = self._world.of_token.get(request.token)
         if known is None and not request.again and self._faults.strikes(Fault.REFUSED):
+            self._world.refused.add(name)
             raise JobRefused(f"the cluster refuses {name}", why="told to")
         if self._faults.strikes(Fault.CUT_BEFORE):
             raise self._no_answer(f"to submitting {name}")

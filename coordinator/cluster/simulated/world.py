@@ -47,6 +47,7 @@ class World:
         self.of_token: dict[str, JobId] = {}
         self.given: Counter[str] = Counter()  # token -> jobs that it ever gave
         self.forgotten: set[str] = set()  # tokens of jobs that were collected
+        self.refused: set[str] = set()  # names of jobs that were
         self.time = clock.monotonic()  # of what happens now
         self.tell = tell
         self._program, self._nodes, self._kill_timeout = program, nodes, kill_timeout

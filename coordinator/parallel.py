@@ -70,7 +70,7 @@ class Lanes:
         if len(things) < 2:
             return [work(thing) for thing in things]
         if _stage is not None:
-            return [each.result() for each in [done(lambda t=t: work(t)) for t in things]]
+            return _one_by_one(work, things)
         return list(self._pool().map(work, things))
 
     def start(self, work: Callable[[A], B], thing: A) -> Future[B]:
@@ -92,6 +92,19 @@ def arrived(started: Collection[Future[Any]], patience: float) -> set[Future[Any
         _stage.pass_time(patience)
         return {each for each in started if each.done()}
     return wait(started, timeout=patience).done
+
+
+def _one_by_one(work: Callable[[A], B], things: Sequence[A]) -> list[B]:
+    """All are done, as threads would, before the first error is raised."""
+    results, errors = [], []
+    for thing in things:
+        try:
+            results.append(work(thing))
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return results
 
 
 def done(work: Callable[[], B]) -> Future[B]:

@@ -1,4 +1,4 @@
-"""What every store must do alike: a local folder and a real S3 server."""
+"""What every store must do alike: a local folder, a real S3 server, and one in memory."""
 
 import io
 from collections.abc import Iterator
@@ -6,19 +6,26 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.clock import SimulatedClock
 from coordinator.errors import ObjectMissing, StorageError
 from coordinator.storage import Storage, open_storage
+from coordinator.storage.simulated import Shelf, SimulatedStorage
 
 LARGE = 20 << 20  # bytes; more than S3 takes in one part
 
 pytestmark = pytest.mark.timeout(600)  # the first run builds the S3 server
 
 
-@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.needs_s3)])
+LASTING = ["local", pytest.param("s3", marks=pytest.mark.needs_s3)]
+
+
+@pytest.fixture(params=[*LASTING, "simulated"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
     if request.param == "s3":
         bucket = request.getfixturevalue("s3_bucket")
         yield open_storage(f"s3://{bucket}/some/prefix/")
+    elif request.param == "simulated":
+        yield SimulatedStorage(Shelf(), SimulatedClock())
     else:
         yield open_storage(str(tmp_path / "root"))
 
@@ -127,7 +134,9 @@ def test_a_key_leaves_no_root(store: Storage, key: str) -> None:
         store.read(key)
 
 
+@pytest.mark.parametrize("store", LASTING, indirect=True)
 def test_a_store_is_found_again_by_its_uri(store: Storage) -> None:
+    """But one in memory: no address leads there."""
     store.write("a", b"x")
     assert open_storage(store.uri).read("a") == b"x"
 

@@ -22,6 +22,7 @@ from coordinator.domain.handoff import Handoff, HandoffItem
 from coordinator.domain.items import WorkItem
 from coordinator.domain.paths import BatchKeys, LogTree
 from coordinator.engine import Batch, Driver, Snapshot, Wish, dispatching, driver
+from coordinator.engine.driver import Pace
 from coordinator.errors import ClusterUnavailable, CredentialsError, StorageUnavailable
 from coordinator.ledger import ControlDesk, driver_lock
 from coordinator.parallel import staged
@@ -39,6 +40,7 @@ from tests.simulation.lives import (
 from tests.simulation.plan import Plan, plan_of
 
 NAME, NEIGHBOUR = "mine", "mine-too"
+PACE = Pace(between_peeks=30.0)  # a look into packs costs much, and decides nothing
 MOST_TICKS = 10_000
 FAST = Path("/dev/shm")  # where there is one, files cost no disk
 
@@ -158,7 +160,7 @@ class Simulation:
             with driver_lock(self.ledger_folder, NAME), cluster.held(lambda _why: None):
                 ControlDesk(ledger).forget_stop()
                 cluster.prepare(is_known=any(dispatch.job_id for dispatch in ledger.out()))
-                self._drive(Driver(self._batch(), ledger, cluster, storage, clock), cluster)
+                self._drive(Driver(self._batch(), ledger, cluster, storage, clock, PACE), cluster)
         finally:
             ledger.close()
 

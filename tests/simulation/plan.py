@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -126,7 +127,7 @@ def plan_of(seed: int, items: int) -> Plan:
         keep_jobs=random.random() < 0.2,
         wait_seconds=random.choice((0.0, 0.0, 0.0, 0.3)),
         burst=random.choice((2, 8, 128)),
-        rhythm=random.choice((0.0, 3.0, 10.0)) if items <= FEW else random.choice((3.0, 10.0)),
+        rhythm=random.choice((0.0, 3.0, 10.0)) if items <= FEW else random.choice((5.0, 30.0)),
         laziness=random.choice((0.0, 0.2, 0.6)),
         rates=_rates(random),
         fates=_fates(random, items),
@@ -173,6 +174,7 @@ def _fates(random: Random, items: int) -> dict[tuple[str, str], Fault]:
     return fates
 
 
+@cache
 def _pipeline(first: int, second: int) -> Pipeline:
     common: dict[str, Any] = {"job": "command", "options": {"command": ["true"]}}
     translate = {"name": "translate", "outputs": ["t.txt"], "pack": {"size": first}}

@@ -16,7 +16,7 @@ export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo cluster test lint system-packages soak soak-local bench clean
+.PHONY: help setup setup-all demo cluster test lint system-packages soak soak-local soak-sim bench clean
 
 help:
 	@echo "make demo        set up, then translate and score 30 directions with a small model, on this machine"
@@ -26,6 +26,7 @@ help:
 	@echo "make lint        ruff and mypy"
 	@echo "make soak        what is too long for make test: hundreds of kills, thousands of jobs (an hour or two)"
 	@echo "make soak-local  of these, the 200 kills of a batch on the local executor (many minutes)"
+	@echo "make soak-sim    10,000 seeds of the simulation, 200 items each; goes on where it was interrupted"
 	@echo "make bench       the coordinator's overhead for 10,100 items; dispatches a second to Nomad"
 	@echo "make clean       remove $(VENV), caches and build products"
 
@@ -75,6 +76,9 @@ soak: setup-all system-packages
 
 soak-local: setup-all
 	$(BIN)/python -m pytest -m soak --timeout=0 tests/acceptance/test_kills.py $(PYTEST_ARGS)
+
+soak-sim: setup-all
+	$(BIN)/python -m tests.simulation soak
 
 bench: setup-all
 	$(BIN)/python benchmarks/overhead.py

@@ -37,6 +37,7 @@ from tests.simulation.lives import (
     MortalLedger,
     MortalStorage,
 )
+from tests.simulation.people import People
 from tests.simulation.plan import Plan, plan_of
 
 NAME, NEIGHBOUR = "mine", "mine-too"
@@ -47,6 +48,10 @@ FAST = Path("/dev/shm")  # where there is one, files cost no disk
 
 class Violated(AssertionError):
     """Something that must hold does not."""
+
+
+class Left(Exception):
+    """A coordinator ended before the batch did, as somebody wished."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,7 @@ class Simulation:
             faults=self.faults,
             tell=self.story.tell,
         )
+        self.people = People(plan.orders, self.ledger_folder, self.clock, self.story.tell)
         self.logs = LogTree(folder / "logs", NAME)
         self.lives = self.deaths = self.ticks = self.calls = 0
         self._settle_neighbour()
@@ -142,6 +148,9 @@ class Simulation:
         except Crash:
             self.deaths += 1
             return False
+        except Left:
+            self.story.tell("--- it ended as it was asked to")
+            return False
         except (ClusterUnavailable, CredentialsError, StorageUnavailable) as error:
             self.story.tell(f"--- it could not start: {error}")
             return False
@@ -153,7 +162,7 @@ class Simulation:
         """As `coordinator submit --resume` does."""
         cluster = MortalCluster(life, self.world, tells_lanes=self.plan.tells_lanes)
         storage = MortalStorage(life, self.shelf, self.clock, self.faults, self.story.tell)
-        clock = MortalClock(life, self.clock, self.world, self.plan.rhythm)
+        clock = MortalClock(life, self.clock, self.world, self.plan.rhythm, self.people.act)
         MortalLedger.life = life
         ledger = MortalLedger.open(self.ledger_folder, clock)
         try:
@@ -168,7 +177,7 @@ class Simulation:
         self.story.tell(f"recovered: {coordinator.recover()}")
         wish = coordinator.run(self._look)
         if wish is not Wish.FINISH:
-            raise Violated(f"it ended with {wish}")
+            raise Left(wish)
         self.faults.cease()  # what is left is only to tidy up
         coordinator.purge()
         cluster.dismantle()

@@ -16,7 +16,7 @@ from coordinator.engine.dispatching import Dispatcher
 from coordinator.engine.driver import Driver
 from coordinator.engine.reconcile import Changes, reconcile
 from coordinator.errors import ClusterUnavailable, JobRefused
-from coordinator.ledger import Dispatch, Ledger, ledger
+from coordinator.ledger import ControlDesk, Dispatch, Ledger, ledger
 
 Bug = Callable[[], AbstractContextManager[Any]]
 _GONE = Observation(Phase.ENDED, ending=Ending(gone=True))
@@ -88,6 +88,17 @@ def retry_without_a_new_token() -> Iterator[None]:
 
 def forget_the_pause_at_a_resume() -> AbstractContextManager[Any]:
     return patch.object(Ledger, "was_paused", lambda _self: False)
+
+
+def forget_a_pause_that_somebody_asked_for_at_a_resume() -> AbstractContextManager[Any]:
+    """What was asked for before the start is not read."""
+    original = ControlDesk.changed
+
+    def changed(self: ControlDesk) -> bool:
+        is_first = self._version == -1
+        return original(self) and not is_first
+
+    return patch.object(ControlDesk, "changed", changed)
 
 
 def take_no_answer_for_a_refusal() -> AbstractContextManager[Any]:
@@ -166,6 +177,7 @@ BUGS: tuple[Bug, ...] = (
     purge_before_the_log_is_home,
     retry_without_a_new_token,
     forget_the_pause_at_a_resume,
+    forget_a_pause_that_somebody_asked_for_at_a_resume,
     take_no_answer_for_a_refusal,
     believe_any_outcome,
     compare_no_sizes,

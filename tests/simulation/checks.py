@@ -192,10 +192,34 @@ def only_the_cluster_refuses(remains: Remains) -> Iterator[str]:
                 yield f"{attempt['name']} failed as refused, and {name} was not"
 
 
-def nothing_is_stopped_that_nobody_asked_to(remains: Remains) -> Iterator[str]:
+def only_what_somebody_asked_for_is_stopped(remains: Remains) -> Iterator[str]:
+    asked = remains.simulation.people.stopped_items | _out_at_a_stop(remains)
     for attempt in remains.attempts:
-        if attempt["state"] == AttemptState.STOPPED:
+        if attempt["state"] == AttemptState.STOPPED and attempt["name"] not in asked:
             yield f"{attempt['name']} a{attempt['number']} counts as stopped on request"
+
+
+def _out_at_a_stop(remains: Remains) -> set[str]:
+    """The items of dispatches that were out when somebody stopped all at once."""
+    out: set[int] = set()
+    found: set[int] = set()
+    for event in remains.events:
+        if event["action"] == "claimed":
+            out.add(event["dispatch"])
+        elif event["action"] == "ended":
+            out.discard(event["dispatch"])
+        elif event["action"] == "stop now asked":
+            found |= out
+    return {a["name"] for dispatch in found for a in remains.of_dispatch[dispatch]}
+
+
+def nothing_is_started_during_a_pause(remains: Remains) -> Iterator[str]:
+    is_paused = False
+    for event in remains.events:
+        if event["action"] in ("pause asked", "pause lifted"):
+            is_paused = event["action"] == "pause asked"
+        elif event["action"] == "claimed" and is_paused:
+            yield f"dispatch {event['dispatch']} was claimed while somebody had it paused"
 
 
 def failures_are_true(remains: Remains) -> Iterator[str]:
@@ -228,6 +252,7 @@ def an_untouched_item_is_not_charged(remains: Remains) -> Iterator[str]:
         FailureKind.INFRASTRUCTURE,
         FailureKind.TIMEOUT,
         FailureKind.UNKNOWN,
+        FailureKind.STOPPED,
     }
     for attempt in remains.attempts:
         key = (STEPS[attempt["step"]], attempt["name"], attempt["number"])
@@ -311,7 +336,8 @@ CHECKS: tuple[Callable[[Remains], Iterator[str]], ...] = (
     thresholds_hold_at_every_moment,
     no_success_without_a_whole_outcome,
     only_the_cluster_refuses,
-    nothing_is_stopped_that_nobody_asked_to,
+    only_what_somebody_asked_for_is_stopped,
+    nothing_is_started_during_a_pause,
     a_whole_outcome_is_believed,
     failures_are_true,
     an_untouched_item_is_not_charged,

@@ -110,14 +110,23 @@ class MortalClock:
     """Dies in its sleep. While nothing happens it sleeps on: a real one would only tick."""
 
     def __init__(
-        self, life: Life, clock: SimulatedClock, world: World, rhythm: float = 0.0
+        self,
+        life: Life,
+        clock: SimulatedClock,
+        world: World,
+        rhythm: float,
+        on_sleep: Callable[[], None],
     ) -> None:
         """`rhythm`: seconds that a sleep takes at least."""
         self._life, self._clock, self._world, self._rhythm = life, clock, world, rhythm
+        self._on_sleep = on_sleep
         self.now, self.monotonic, self.wake = clock.now, clock.monotonic, clock.wake
 
     def sleep(self, seconds: float) -> None:
         self._life.passes("in its sleep")
+        if not seconds:
+            return
+        self._on_sleep()
         due = self._world.next_at()
         idle = 0.0 if due is None else min(30.0, due - self._clock.monotonic())
-        self._clock.sleep(max(seconds, idle, self._rhythm) if seconds else 0.0)
+        self._clock.sleep(max(seconds, idle, self._rhythm))

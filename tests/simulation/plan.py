@@ -73,6 +73,15 @@ class Doom:
 
 
 @dataclass(frozen=True)
+class Order:
+    """What somebody asks of the batch."""
+
+    sleeps: int  # of the coordinator, after which it is asked
+    what: str  # pause | go on | stop | stop now | stop items
+    items: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Plan:
     """One seed, spelt out."""
 
@@ -91,16 +100,18 @@ class Plan:
     rates: Mapping[Fault, float]
     fates: Mapping[tuple[str, str], Fault]
     crashes: tuple[Doom, ...]  # of the coordinator's lives; then comes one that ends well
+    orders: tuple[Order, ...]
     downtimes: tuple[float, ...]  # seconds between two lives
 
     def __str__(self) -> str:
         rates = ", ".join(f"{fault} {rate:.3f}" for fault, rate in self.rates.items())
+        orders = ", ".join(f"{o.what} at sleep {o.sleeps}" for o in self.orders) or "none"
         crashes = ", ".join(map(str, self.crashes)) or "none"
         return (
             f"seed {self.seed}: {self.items} items in packs of {self.packs}, {self.lanes} lanes "
             f"on {self.nodes} nodes{'' if self.tells_lanes else ' (not told)'}, "
             f"stop at {self.thresholds.stop_at}, resume at {self.thresholds.resume_at}, "
-            f"bursts of {self.burst}, crashes after {crashes}\nfaults: {rates}"
+            f"bursts of {self.burst}, crashes after {crashes}; people: {orders}\nfaults: {rates}"
         )
 
     def item(self, number: int) -> str:
@@ -132,6 +143,7 @@ def plan_of(seed: int, items: int) -> Plan:
         rates=_rates(random),
         fates=_fates(random, items),
         crashes=crashes,
+        orders=_orders(random, items),
         downtimes=tuple(random.choice((0.1, 10.0, 600.0)) for _ in crashes),
     )
 
@@ -146,6 +158,23 @@ def _doom(random: Random) -> Doom:
     moment = random.choice(MOMENTS)
     usual = random.choice((1, 3, 10)) if moment else random.choice((8, 60, 500))
     return Doom(1 + int(random.expovariate(1 / usual)), moment)
+
+
+def _orders(random: Random, items: int) -> tuple[Order, ...]:
+    """Every third batch is one that somebody minds; a pause is lifted some time later."""
+    orders: list[Order] = []
+    for _ in range(random.choice((0, 0, 1, 3))):
+        when, what = (
+            random.randrange(1, 60),
+            random.choice(("pause", "pause", "stop", "stop items")),
+        )
+        what = "stop now" if what == "stop" and random.random() < 0.3 else what
+        chosen = random.sample(range(items), min(items, random.choice((1, 5))))
+        named = tuple(f"i{number:04d}" for number in chosen) if what == "stop items" else ()
+        orders.append(Order(when, what, named))
+        if what == "pause":
+            orders.append(Order(when + random.randrange(2, 30), "go on"))
+    return tuple(sorted(orders, key=lambda order: order.sleeps))
 
 
 def _rates(random: Random) -> dict[Fault, float]:

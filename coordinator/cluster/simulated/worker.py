@@ -141,14 +141,13 @@ class SimulatedWorker:
     ) -> Outcome:
         fate = self._fate(handoff, item)
         kind = _FAILURES.get(fate) if fate else None
-        status = "failed" if kind else "no_data" if fate is Fault.NO_DATA else "succeeded"
         return Outcome(
             batch=handoff.batch,
             dispatch=handoff.dispatch,
             step=handoff.step,
             item=item.item,
             attempt=item.attempt,
-            status=status,
+            status="failed" if kind else "no_data" if fate is Fault.NO_DATA else "succeeded",
             failure=Failure(kind=kind, message="told to") if kind else None,
             files=() if kind else files,
             started_at=times[0],

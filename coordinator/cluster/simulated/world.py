@@ -3,6 +3,7 @@
 import heapq
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 from coordinator.clock import Clock
@@ -84,7 +85,7 @@ class World:
         self.of_token[token] = job.id
         self.given[token] += 1
         late = self.faults.strikes(Fault.DELAY)
-        self.later(self.faults.within(1.0, 60.0) if late else 0.0, lambda: self._queue(job))
+        self.later(self.faults.within(1.0, 60.0) if late else 0.0, partial(self._queue, job))
         return job
 
     def stop(self, job: SimulatedJob) -> None:
@@ -160,7 +161,7 @@ class World:
         except Terminated:  # it did not mind the signal at all
             self._died(run, Ending(exit_code=143, signal=15))
         else:
-            self.later(wait, lambda: self._go_on(run, turn))
+            self.later(wait, partial(self._go_on, run, turn))
 
     def _ask_to_end(self, run: Run, why: StopReason) -> None:
         """SIGTERM; SIGKILL after a while."""
@@ -170,7 +171,7 @@ class World:
         if run.is_alive and run.steps is not None:
             steps = run.steps
             self._step(run, lambda: steps.throw(Terminated()))
-            self.later(self._kill_timeout, lambda: self._kill(run))
+            self.later(self._kill_timeout, partial(self._kill, run))
 
     def _kill(self, run: Run) -> None:
         self._died(run, Ending(exit_code=137, signal=9))
@@ -211,7 +212,7 @@ class World:
         job.ending = job.runs[-1].ending
         job.has_logs = not self.faults.strikes(Fault.LOGS_LOST)
         if self.faults.strikes(Fault.FORGOTTEN):
-            self.later(self.faults.within(1.0, _COLLECTED), lambda: self._collect(job))
+            self.later(self.faults.within(1.0, _COLLECTED), partial(self._collect, job))
 
     def _collect(self, job: SimulatedJob) -> None:
         if job.id in self.jobs:
@@ -229,7 +230,7 @@ class World:
             (Fault.DRAINED, self._drain),
         ):
             if self.faults.strikes(fault):
-                self.later(self.faults.within(0.0, 60.0), lambda n=run.node, s=strike: s(n))  # type: ignore[misc]
+                self.later(self.faults.within(0.0, 60.0), partial(strike, run.node))
 
     def _on(self, node: str) -> list[Run]:
         return [run for run in self._alive if run.node == node]
@@ -240,14 +241,20 @@ class World:
         for run in self._on(node):
             run.is_alive = False
             self._alive.remove(run)
-            self.later(_HEARTBEAT, lambda r=run: self._miss(r))  # type: ignore[misc]
+            self.later(_HEARTBEAT, partial(self._miss, run))
         self._place()
 
     def _cut_off(self, node: str) -> None:
-        """The node works on, but nobody reaches it."""
+        """The node works on, but nobody reaches it; when it is back, it ends what was given up."""
         self.tell(f"{node} is cut off")
+        back = _HEARTBEAT + self.faults.within(1.0, 300.0)
         for run in self._on(node):
-            self.later(_HEARTBEAT, lambda r=run: self._miss(r))  # type: ignore[misc]
+            self.later(back, partial(self._end_given_up, run))
+            self.later(_HEARTBEAT, partial(self._miss, run))
+
+    def _end_given_up(self, run: Run) -> None:
+        if run.is_over:
+            self._kill(run)
 
     def _miss(self, run: Run) -> None:
         """What runs on a node that is missed is given up, or placed a second time."""

@@ -65,6 +65,10 @@ class Sight:
     what: str  # begun | done
     was_over: bool  # whether the cluster had given the run up by then
 
+    @property
+    def is_done_in_time(self) -> bool:
+        return self.what == "done" and not self.was_over
+
 
 class WatchedWorld(World):
     """Remembers every job that there ever was."""

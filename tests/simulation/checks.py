@@ -59,9 +59,7 @@ class Remains:
     @cached_property
     def in_time(self) -> set[tuple[str, str, int]]:
         """What was done by a run that the cluster had not given up yet."""
-        return {
-            (s.step, s.item, s.attempt) for s in self.sights if s.what == "done" and not s.was_over
-        }
+        return {(s.step, s.item, s.attempt) for s in self.sights if s.is_done_in_time}
 
     def keys_of(self, attempt: Row) -> AttemptKeys:
         return self.keys.attempt(attempt["name"], STEPS[attempt["step"]], attempt["number"])
@@ -129,6 +127,10 @@ def no_attempt_runs_twice(remains: Remains) -> Iterator[str]:
         tokens = {remains.world.ever[job].token for job in jobs}
         if len(tokens) > 1 or (len(jobs) > 1 and not tokens & remains.world.forgotten):
             yield f"{step} of {item} a{attempt} was run by {len(jobs)} jobs"
+    done = {(s.step, s.item, s.attempt, s.run.job.id) for s in remains.sights if s.is_done_in_time}
+    for work, jobs in Counter((step, item, attempt) for step, item, attempt, _ in done).items():
+        if jobs > 1:
+            yield f"{work} was done by {jobs} jobs"
 
 
 def thresholds_hold_at_every_moment(remains: Remains) -> Iterator[str]:

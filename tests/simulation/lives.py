@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from coordinator.clock import SimulatedClock
 from coordinator.cluster import JobId, Request
-from coordinator.cluster.simulated import SimulatedCluster, World
+from coordinator.cluster.simulated import Fault, SimulatedCluster, World
 from coordinator.errors import CoordinatorError
 from coordinator.ledger import Ledger
 from coordinator.storage.simulated import SimulatedStorage
@@ -127,6 +127,14 @@ class MortalClock:
         if not seconds:
             return
         self._on_sleep()
+        if self._world.faults.strikes(Fault.CLOCK_STEP):
+            self._step()
         due = self._world.next_at()
         idle = 0.0 if due is None else min(30.0, due - self._clock.monotonic())
         self._clock.sleep(max(seconds, idle, self._rhythm))
+
+    def _step(self) -> None:
+        """Somebody sets the wall clock."""
+        seconds = self._world.faults.within(-3600.0, 8 * 3600.0)
+        self._world.tell(f"the wall clock is set {seconds:+.0f} s")
+        self._clock.step(seconds)

@@ -44,6 +44,7 @@ RATES: Mapping[Fault, tuple[float, float]] = {
     F.HALF_OUTCOME: (0.002, 0.03),
     F.LYING_SIZES: (0.002, 0.03),
     F.FOREIGN_OUTCOME: (0.002, 0.03),
+    F.CLOCK_STEP: (0.002, 0.05),  # of sleeps
     F.STORE_DOWN: (0.0005, 0.003),
     F.STORE_ERROR: (0.002, 0.03),
     F.STORED_BUT_ERROR: (0.005, 0.05),
@@ -205,15 +206,20 @@ def _fates(random: Random, items: int) -> dict[tuple[str, str], Fault]:
 
 @cache
 def _pipeline(first: int, second: int) -> Pipeline:
-    common: dict[str, Any] = {"job": "command", "options": {"command": ["true"]}}
+    common: dict[str, Any] = {
+        "job": "command",
+        "options": {"command": ["true"]},
+        "time_limit": 120.0,
+        "retry": {"infrastructure": {"attempts": 3, "wait_seconds": 20.0}},
+    }
     translate = {"name": "translate", "outputs": ["t.txt"], "pack": {"size": first}}
     score = {"name": "score", "outputs": ["s.txt"], "pack": {"size": second}}
     return Pipeline.model_validate(
         {
             "name": "simulated",
             "steps": [
-                {**common, **translate, "time_limit": 120.0, "resources": {"memory_mb": [1, 2]}},
-                {**common, **score, "time_limit": 120.0, "inputs": {"text": "translate/t.txt"}},
+                {**common, **translate, "resources": {"memory_mb": [1, 2]}},
+                {**common, **score, "inputs": {"text": "translate/t.txt"}},
             ],
         }
     )

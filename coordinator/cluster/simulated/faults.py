@@ -46,6 +46,8 @@ class Fault(StrEnum):
     HALF_OUTCOME = "half an outcome"
     LYING_SIZES = "outcome whose files are cut"
     FOREIGN_OUTCOME = "outcome of another attempt"
+    # of the machine that the coordinator runs on
+    CLOCK_STEP = "wall clock set back or on"
     # of the object store
     STORE_DOWN = "store unavailable for a while"
     STORE_ERROR = "store unavailable"

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -43,7 +43,7 @@ class Figures:
     def keep(self, file: Path) -> None:
         file.parent.mkdir(exist_ok=True)
         aside = file.with_suffix(".part")
-        aside.write_text(json.dumps(asdict(self)))
+        aside.write_text(json.dumps(vars(self)))
         aside.replace(file)
 
     def add(self, seen: Iterable[Seen], seconds: float) -> None:

@@ -1,6 +1,7 @@
-"""Known bugs, put in by hand: the seeds of `make test` find each of them."""
+"""Known bugs, put in by hand: the seeds of `make test` find each of them.
 
-from collections.abc import Callable
+`python -m tests.simulation bugs` counts in how many.
+"""
 
 import pytest
 
@@ -8,9 +9,28 @@ from tests.simulation.bugs import BUGS, Bug
 from tests.simulation.hunt import found_by
 from tests.simulation.test_seeds import ITEMS, SEEDS
 
+# A seed that finds it, tried before all others: where the plans have changed, it may be another.
+FIRST = {
+    "confirm_before_claim": 0,
+    "trust_the_id_of_a_repeated_dispatch": 39,
+    "count_a_stopped_job_as_success": 0,
+    "purge_before_the_log_is_home": 0,
+    "retry_without_a_new_token": 3,
+    "forget_the_pause_at_a_resume": 3,
+    "forget_a_pause_that_somebody_asked_for_at_a_resume": 4,
+    "take_no_answer_for_a_refusal": 3,
+    "believe_any_outcome": 26,
+    "compare_no_sizes": 1,
+    "forget_why_a_job_was_stopped": 98,
+    "take_silence_for_an_end": 9,
+    "start_one_too_many": 0,
+    "publish_when_the_ledger_is_told": 3,
+}
+
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
-def test_the_seeds_find_the_bug(bug: Bug, say: Callable[[str], None]) -> None:
-    found = found_by(bug, range(SEEDS), ITEMS, enough=1)
-    assert found, f"no seed of {SEEDS} finds it: the simulation has to become better"
-    say(f"\n{bug.__name__}: seed {found[0].seed}: {found[0].violations[0][:100]}")
+def test_the_seeds_find_the_bug(bug: Bug) -> None:
+    seeds = [FIRST[bug.__name__], *range(SEEDS)]
+    assert found_by(bug, seeds, ITEMS, enough=1), (
+        f"no seed of {SEEDS} finds it: the simulation has to become better"
+    )

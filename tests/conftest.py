@@ -18,7 +18,7 @@ from tests.nomad_agents import (  # noqa: F401  (fixtures)
     nomad_with_acl,
     start_nomad,
 )
-from tests.servers import s3_bucket, s3_server  # noqa: F401  (fixtures)
+from tests.servers import loopback_allowed, s3_bucket, s3_server  # noqa: F401  (fixtures)
 from tests.support import require_data, require_program
 
 

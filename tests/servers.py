@@ -10,12 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
+from coordinator.domain.reach import Reach
+from coordinator.storage import fetching
 from tests.support import require_cluster_program
 
 START_SECONDS = 30.0
@@ -152,6 +155,7 @@ def web_server(answer: Callable[[str, bytes], Answer]) -> Iterator[WebServer]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else each answer waits 40 ms for the client
 
         def do_GET(self) -> None:
             request = f"{self.command} {self.path}"
@@ -175,6 +179,14 @@ def web_server(answer: Callable[[str, bytes], Answer]) -> Iterator[WebServer]:
         yield server
 
 
+@pytest.fixture
+def loopback_allowed() -> Iterator[None]:
+    """This process may ask servers on this machine, which it may not otherwise."""
+    fetching.allow(Reach(networks=(ip_network("127.0.0.0/8"),)))
+    yield
+    fetching.allow(Reach())
+
+
 @contextlib.contextmanager
 def file_server(folder: Path) -> Iterator[WebServer]:
     """A static web server over a folder."""
@@ -182,6 +194,7 @@ def file_server(folder: Path) -> Iterator[WebServer]:
 
     class Handler(SimpleHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else each answer waits 40 ms for the client
 
         def __init__(self, *arguments: object) -> None:
             super().__init__(*arguments, directory=str(folder))  # type: ignore[arg-type]
@@ -204,7 +217,7 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
             """A client that goes away early is no fault."""
 
     server = Server(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"

@@ -18,6 +18,7 @@ from coordinator.cluster.nomad.cluster import NomadCluster
 from coordinator.cluster.nomad.credentials import JobKeys
 from coordinator.cluster.nomad.lock import BatchLock
 from coordinator.domain.names import batch_name_problem
+from coordinator.domain.reach import Reach
 from coordinator.errors import UsageError
 from coordinator.pipelines import Pipeline
 from coordinator.settings import Settings
@@ -38,6 +39,10 @@ def batch_folder(settings: Settings, batch: str) -> Path:
             f"{batch!r} is no name of a batch", why=problem, hint="coordinator ls lists them"
         )
     return settings.state_dir / batch
+
+
+def reach_of(settings: Settings) -> Reach:
+    return Reach(hosts=settings.allow_hosts, networks=settings.allow_networks)
 
 
 @dataclass(frozen=True)

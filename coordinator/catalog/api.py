@@ -13,14 +13,12 @@ from coordinator.catalog.base import RawItem, shown_id
 from coordinator.catalog.documents import NotJson, parse
 from coordinator.catalog.static import features
 from coordinator.errors import BadInput, SourceUnreachable
-from coordinator.storage import http
+from coordinator.storage import fetching, http
 from coordinator.storage.hrefs import shown
 
 PAGE = 1000  # items asked for at a time; a server may give fewer
 IDS_IN_A_BODY = 500
 LONGEST_ADDRESS = 3500  # bytes; some servers refuse an address of 4 KiB
-LARGEST_ANSWER = 256 << 20  # bytes
-EMPTY_PAGES = 10  # in a row, after which the server is not believed
 
 Json = dict[str, Any]
 
@@ -89,7 +87,7 @@ class ApiSource:
             return [_searching(search, {**self._filter(), "limit": PAGE})]
         names = self._collections or self._every_collection()
         return [
-            _Question(f"{self._data_link()}/{quote(name, safe='')}/items?limit={PAGE}")
+            _Question(f"{self._data_link()}/{_path_part(name)}/items?limit={PAGE}")
             for name in names
         ]
 
@@ -134,6 +132,13 @@ class ApiSource:
             )
 
 
+def _path_part(name: str) -> str:
+    """A collection's name as one part of an address. Raises BadInput where it cannot be one."""
+    if name in (".", ".."):  # these climb, however they are spelt
+        raise BadInput(f"{name!r} is no collection", hint="check --benchmark_sources")
+    return quote(name, safe="")
+
+
 def _batches(
     ids: Sequence[str], search: _Question, collections: Sequence[str]
 ) -> Iterator[list[str]]:
@@ -167,20 +172,34 @@ def _pages(first: _Question) -> Iterator[RawItem]:
     Raises:
         BadInput: the pages go in a circle or never end.
     """
-    asked: set[str] = set()
-    empty = 0
+    guard = _PageGuard()
     question: _Question | None = first
     while question is not None:
-        if question.identity in asked or empty > EMPTY_PAGES:
-            raise _endless(question.href)
-        asked.add(question.identity)
         page = _answer(question)
         found = page.get("features")
         if not isinstance(found, list):
             raise _no_api(question.href, "its answer has no list of features")
+        guard.take(question, found)
         yield from features(found, question.href)
-        empty = 0 if found else empty + 1
         question = _following(page, question)
+
+
+class _PageGuard:
+    """Tells pages that end from pages that do not, in little memory."""
+
+    def __init__(self) -> None:
+        self._asked: set[str] = set()
+        self._met: set[int] = set()  # hashes of the ids on a page
+        self._idle = 0
+
+    def take(self, question: _Question, found: list[Any]) -> None:
+        content = hash(tuple(map(_id_of, found)))
+        self._idle = self._idle + 1 if not found or content in self._met else 0
+        again = question.identity in self._asked
+        self._asked.add(question.identity)
+        self._met.add(content)
+        if again or self._idle > fetching.MAX_IDLE_PAGES or len(self._asked) > fetching.MAX_PAGES:
+            raise _endless(question.href)
 
 
 def _following(page: Json, question: _Question) -> _Question | None:
@@ -203,18 +222,20 @@ def _next_question(link: Json, question: _Question) -> _Question:
 def _target(link: Json, base: str) -> str:
     """The address of a link. A server may only point to servers."""
     href = link.get("href")
-    found = urljoin(base, href) if isinstance(href, str) else ""
-    if urlsplit(found).scheme not in ("http", "https"):
+    try:
+        found = urljoin(base, href) if isinstance(href, str) else ""
+        scheme = urlsplit(found).scheme
+    except ValueError:
+        scheme = ""
+    if scheme not in fetching.WEB_SCHEMES:
         raise _no_api(base, f"its link {shown_id(link.get('rel'))} is no http address")
     return found
 
 
 def _answer(question: _Question) -> Json:
     response = http.ask(question.href, method=question.method, body=question.body or None)
-    with http.reading(question.href), response:
-        data = response.raw.read(LARGEST_ANSWER + 1, decode_content=True)
-    if len(data) > LARGEST_ANSWER:
-        raise _no_api(question.href, f"its answer is larger than {LARGEST_ANSWER:,} bytes")
+    with http.body_of(response, question.href, fetching.MAX_ANSWER_BYTES) as stream:
+        data = stream.read()
     try:
         document = parse(data)
     except NotJson as error:
@@ -236,13 +257,18 @@ def _no_api(href: str, why: str) -> SourceUnreachable:
 def _endless(href: str) -> BadInput:
     return BadInput(
         f"{shown(href)} never comes to an end",
-        why="its pages go in a circle, or are empty one after the other",
+        why=f"its pages go in a circle, bring nothing new, or are more than {fetching.MAX_PAGES:,}",
         hint="tell whoever runs the API; or use a static catalog",
     )
 
 
 def _collection_of(raw: RawItem) -> object:
     found = raw.document.get("collection") if isinstance(raw.document, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _id_of(feature: object) -> str | None:
+    found = feature.get("id") if isinstance(feature, dict) else None
     return found if isinstance(found, str) else None
 
 

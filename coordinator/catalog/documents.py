@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from coordinator.errors import BadInput, CredentialsError, SourceUnreachable
+from coordinator.storage.fetching import MAX_LINE_BYTES
 from coordinator.storage.hrefs import shown
 from coordinator.storage.locations import open_location
-
-LONGEST_NDJSON_LINE = 16 << 20  # bytes
 
 
 class NotJson(ValueError):
@@ -60,17 +59,15 @@ def ndjson(stream: BinaryIO, location: str) -> Iterator[tuple[int, Any, str]]:
         BadInput: the first line is no JSON object, so the file is of another kind.
     """
     number, seen = 0, False
-    while line := stream.readline(LONGEST_NDJSON_LINE + 1):
+    while line := stream.readline(MAX_LINE_BYTES + 1):
         number += 1
         if not line.strip():
             continue
         document, fault = _one_line(line)
         if fault and not seen:
             raise not_usable(location, f"line {number} is {fault}")
-        if len(line) > LONGEST_NDJSON_LINE:
-            raise not_usable(
-                location, f"line {number} is longer than {LONGEST_NDJSON_LINE:,} bytes"
-            )
+        if len(line) > MAX_LINE_BYTES:
+            raise not_usable(location, f"line {number} is longer than {MAX_LINE_BYTES:,} bytes")
         seen = True
         yield number, document, fault
 

@@ -11,9 +11,9 @@ from coordinator.catalog.base import RawItem
 from coordinator.catalog.documents import NotJson, not_usable
 from coordinator.errors import BadInput, Problem
 from coordinator.parallel import ordered_map
+from coordinator.storage.fetching import MAX_DEPTH
 from coordinator.storage.hrefs import is_remote, local_path, resolve, shown
 
-DEEPEST = 32  # catalogs below one another
 NDJSON_ENDINGS = (".ndjson", ".jsonl", ".geojsonl", ".geojsons", ".ndgeojson")
 DEFAULT_FILES = ("collection.json", "catalog.json")
 
@@ -176,10 +176,10 @@ def _walk(root: Document, location: str, faults: list[Problem]) -> Iterator[_Lin
             seen.add(target)
             if relation == "item":
                 yield _Link(target, os.path.splitext(target.rpartition("/")[2])[0])
-            elif depth < DEEPEST:
+            elif depth < MAX_DEPTH:
                 below.append((None, target, depth + 1))
             else:
-                faults.append(Problem(shown(target), f"more than {DEEPEST} catalogs deep"))
+                faults.append(Problem(shown(target), f"more than {MAX_DEPTH} catalogs deep"))
         todo += reversed(below)
 
 

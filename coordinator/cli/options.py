@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
+from coordinator.bootstrap import reach_of
 from coordinator.errors import UsageError
 from coordinator.settings import Settings, load_settings
+from coordinator.storage import fetching
 
 _COMMON = Group("Common options", sort_key=9)
 _TUNING = Group("How it runs", sort_key=2)
@@ -30,8 +32,12 @@ class Common:
     debug: Annotated[bool, Parameter(help="show tracebacks", negative="")] = False
 
     def load(self, **flags: object) -> Settings:
-        """The settings with these flags on top; None = not given."""
-        return load_settings(self.settings, state_dir=self.state_dir, log_dir=self.log_dir, **flags)
+        """The settings with these flags on top, in force from now on; None = not given."""
+        settings = load_settings(
+            self.settings, state_dir=self.state_dir, log_dir=self.log_dir, **flags
+        )
+        fetching.allow(reach_of(settings))
+        return settings
 
 
 @Parameter(name="*", group=_TUNING)

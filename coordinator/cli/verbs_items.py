@@ -83,6 +83,7 @@ def count(
     coordinator items count items/collection.json
     """
     output = Output(as_json=common.json)
+    common.load()
     counts = count_items(open_source(catalog), item_list).to_json()
     table = Table("by", "value", "items", box=None, pad_edge=False)
     for by in ("collections", "splits", "source_languages", "target_languages"):
@@ -109,6 +110,7 @@ def show(
     coordinator items show items/collection.json demo-devtest-eng-fra
     """
     output = Output(as_json=common.json)
+    common.load()
     found = show_item(open_source(catalog), item)
     lines = [f"{key:<20} {safe(str(value))}" for key, value in found.item.properties.items()]
     for name, asset in found.assets.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from coordinator.bootstrap import batch_folder
+from coordinator.bootstrap import batch_folder, reach_of
 from coordinator.bootstrap.container import goes_with_the_container
 from coordinator.catalog import Needs, Selection, open_source, select_items
 from coordinator.clock import Clock
@@ -155,6 +155,7 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
         slots=place.lanes,
         keep_jobs=settings.keep_jobs if settings.keep_jobs is not None else place.keeps_jobs,
         save_ledger=settings.save_ledger,
+        reach=reach_of(settings),
         uid=place.uid,
         nomad=place.nomad,
         job_vars=str(settings.job_vars.absolute()) if settings.job_vars else "",

@@ -11,6 +11,7 @@ from coordinator import __version__
 from coordinator.bootstrap import Venue
 from coordinator.bootstrap.nomad import NomadPlace
 from coordinator.domain.paths import LogTree
+from coordinator.domain.reach import Reach
 from coordinator.engine import Batch, Thresholds
 from coordinator.ledger import Ledger
 from coordinator.pipelines import Pipeline
@@ -59,6 +60,7 @@ class BatchRecord(BaseModel):
     use_local_creds: bool = False  # its jobs are given the caller's AWS keys
     keep_jobs: bool = True  # the cluster remembers jobs that are home
     save_ledger: bool = False  # to the output root, as it goes
+    reach: Reach = Reach()  # which servers its jobs may ask
     uid: str = ""  # tells two batches of one name apart
     nomad: NomadPlace = NomadPlace()
     job_vars: str = ""  # a file of variables for Nomad's job files
@@ -90,6 +92,7 @@ class BatchRecord(BaseModel):
             self.wait_seconds,
             keep_jobs=self.keep_jobs,
             max_same_failure=self.max_same_failure,
+            reach=self.reach,
         )
 
     def to_bytes(self) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from coordinator.domain.names import file_name_problem
+from coordinator.domain.reach import Reach
 from coordinator.domain.states import FailureKind
 from coordinator.errors import BadInput
 
@@ -74,6 +75,7 @@ class Handoff(_Document):
     options: dict[str, Any] = Field(default_factory=dict)
     outputs: tuple[str, ...] = ()  # file names that a successful item must leave
     items: tuple[HandoffItem, ...]
+    reach: Reach = Reach()  # which servers the inputs may be fetched from
     sent: Sent | None = None
 
 

@@ -1,11 +1,12 @@
 """A batch as the engine drives it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from coordinator.cluster import Resources
 from coordinator.domain.names import JobName, unit_of_item, unit_of_pack
 from coordinator.domain.paths import BatchKeys, LogTree
+from coordinator.domain.reach import Reach
 from coordinator.engine.throttle import Thresholds
 from coordinator.ledger import Attempt, Dispatch
 from coordinator.pipelines import Pipeline, Step
@@ -23,6 +24,7 @@ class Batch:
     wait_seconds: float = 0.0  # between dispatches
     max_same_failure: int = 0  # dispatches that fail the same way in a row; 0 = any number
     keep_jobs: bool = True  # whether the cluster remembers jobs that are home
+    reach: Reach = field(default_factory=Reach)  # which servers its jobs may ask
 
     @property
     def keys(self) -> BatchKeys:

@@ -22,6 +22,7 @@ def handoff_of(
         model=batch.model if step.job == "inference" else "",
         options=step.options,
         outputs=step.outputs,
+        reach=batch.reach,
         items=tuple(items),
         sent=Sent(number=dispatch.id, token=dispatch.token, memory_step=dispatch.memory_step),
     )

@@ -1,18 +1,28 @@
 """Values that hold for many batches: flag over environment over `settings.yml` over default."""
 
 import io
+import re
 import stat
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
 from dotenv import dotenv_values
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    IPvAnyNetwork,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -24,9 +34,28 @@ from coordinator.settings.validation import problems_of
 DEFAULT_FILE = Path("settings.yml")
 SECRETS_FILE = "secrets.env"
 
+_HOST = re.compile(r"(?:\*\.)?[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+")
+
 
 def default_state_dir() -> Path:
     return platformdirs.user_state_path("coordinator", appauthor=False)
+
+
+def _split(value: object) -> object:
+    """A list may stand in one text, as it has to in an environment variable."""
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+def _host(text: str) -> str:
+    if not _HOST.fullmatch(text):
+        raise ValueError("a host is a name such as data.example.org, or *.example.org, alone")
+    return text
+
+
+Hosts = Annotated[
+    tuple[Annotated[str, AfterValidator(_host)], ...], NoDecode, BeforeValidator(_split)
+]
+Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
@@ -58,6 +87,8 @@ class Settings(BaseSettings):
     max_same_failure: int = Field(default=10, ge=0)
     use_local_creds: bool = False
     save_ledger: bool = False
+    allow_hosts: Hosts = ()
+    allow_networks: Networks = ()
     _secrets: dict[str, SecretStr] = PrivateAttr(default_factory=dict)  # from their own file only
 
     @property

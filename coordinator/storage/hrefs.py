@@ -7,8 +7,8 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from coordinator.domain.shown import for_terminal
 from coordinator.errors import BadInput
+from coordinator.storage.fetching import REMOTE_SCHEMES
 
-REMOTE_SCHEMES = frozenset({"http", "https", "s3"})
 LONGEST_SHOWN = 200
 
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*):")
@@ -56,11 +56,14 @@ def resolve(href: str, base: str) -> str:
     file, whatever it says.
 
     Raises:
-        BadInput: such a document does, or `href` has control characters.
+        BadInput: such a document does, or `href` cannot be an address.
     """
     if not href or not href.isprintable():
         raise BadInput(f"{shown(href)!r} is no address", why="empty, or with control characters")
-    found = _joined(href, base)
+    try:
+        found = _joined(href, base)
+    except ValueError as error:  # brackets without an IPv6 address, for instance
+        raise BadInput(f"{shown(href)} is no address", why=str(error)) from error
     if is_remote(base) and scheme_of(found) in ("", "file"):
         raise BadInput(
             f"{shown(href)} is refused", why="a remote catalog may not point at local files"

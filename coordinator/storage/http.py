@@ -2,19 +2,21 @@
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 
 from coordinator.errors import BadInput, SourceUnreachable
+from coordinator.storage import fetching
 from coordinator.storage.again import again
+from coordinator.storage.connections import Session
 from coordinator.storage.hrefs import shown
-
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 60.0  # between two bytes
+from coordinator.storage.streams import capped, guarded
 
 _CONNECTION = re.compile(r"^HTTPS?Connection(?:Pool)?\(.*?\): ")  # it repeats the address
 
@@ -29,6 +31,7 @@ class _Busy(Exception):
 
 
 _WORTH_A_RETRY = (requests.ConnectionError, requests.Timeout, _Busy)
+_AS_GET = (301, 302, 303)  # redirects after which everybody asks by GET, whatever it was before
 
 
 def ask(
@@ -37,14 +40,14 @@ def ask(
     """The answer of a web server, its body not yet read. `body` is sent as JSON.
 
     Raises:
-        BadInput: there is no such thing, or the address cannot be meant.
+        BadInput: there is no such thing, or the address cannot be meant or may not be asked.
         SourceUnreachable: no answer, a refusal, or an overloaded server, after several tries.
     """
     try:
         response = _send(method, href, body)
     except _WORTH_A_RETRY as error:
         raise _unreachable(href, error) from error
-    except (requests.RequestException, UnicodeError) as error:
+    except (requests.RequestException, ValueError) as error:  # ValueError: no URL
         raise BadInput(
             f"{shown(href)} cannot be asked for",
             why=_plain(error),
@@ -58,8 +61,27 @@ def ask(
 
 @again(on=_WORTH_A_RETRY)
 def _send(method: str, href: str, body: Mapping[str, Any] | None) -> requests.Response:
+    """Redirects are followed here: requests would read the whole body of each of them."""
+    for _ in range(1 + fetching.MAX_REDIRECTS):
+        response = _send_one(method, href, body)
+        if not response.is_redirect:
+            return response
+        response.close()
+        href = urljoin(href, _location(response))
+        fetching.refuse_scheme(shown(href), urlsplit(href).scheme)
+        if response.status_code in _AS_GET:
+            method, body = "GET", None
+    raise requests.TooManyRedirects(f"more than {fetching.MAX_REDIRECTS} redirects")
+
+
+def _send_one(method: str, href: str, body: Mapping[str, Any] | None) -> requests.Response:
     response = _session().request(
-        method, href, json=body, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)
+        method,
+        href,
+        json=body,
+        stream=True,
+        allow_redirects=False,
+        timeout=(fetching.CONNECT_SECONDS, fetching.READ_SECONDS),
     )
     if response.status_code == 429 or response.status_code >= 500:
         response.close()
@@ -67,15 +89,45 @@ def _send(method: str, href: str, body: Mapping[str, Any] | None) -> requests.Re
     return response
 
 
+def _location(response: requests.Response) -> str:
+    return response.headers["location"].encode("latin-1", "replace").decode("utf-8", "replace")
+
+
 def _session() -> requests.Session:
     if not hasattr(_local, "session"):
-        _local.session = requests.Session()
+        _local.session = Session()
     session: requests.Session = _local.session
     return session
 
 
+def body_of(response: requests.Response, href: str, max_bytes: int) -> BinaryIO:
+    """A stream of the body.
+
+    Reading it raises BadInput where it is too large, SourceUnreachable where it breaks off or
+    hardly moves.
+    """
+    read = capped(_paced(response), href, max_bytes)
+    return guarded(read, response.close, lambda: _reading(href))
+
+
+def _paced(response: requests.Response) -> Callable[[int], bytes]:
+    """Reads what has come, as long as enough comes: one byte a minute would never end."""
+    waited, total = 0.0, 0
+
+    def read(size: int) -> bytes:
+        nonlocal waited, total
+        began = time.monotonic()
+        data = bytes(response.raw.read1(size, decode_content=True))
+        waited, total = waited + time.monotonic() - began, total + len(data)
+        if waited > fetching.PATIENCE_SECONDS + total / fetching.LEAST_PACE:
+            raise requests.Timeout(f"{total:,} bytes in {waited:.0f} s")
+        return data
+
+    return read
+
+
 @contextmanager
-def reading(href: str) -> Iterator[None]:
+def _reading(href: str) -> Iterator[None]:
     """Translates what goes wrong while an answer's body is read."""
     try:
         yield
@@ -106,8 +158,9 @@ def _refusal(href: str, status: int) -> BadInput | SourceUnreachable:
 
 def _plain(error: Exception) -> str:
     """The innermost reason: requests and urllib3 wrap theirs several times."""
-    if isinstance(error, requests.Timeout):
-        return f"no answer within {CONNECT_SECONDS:.0f} s to connect, {READ_SECONDS:.0f} s to read"
+    if isinstance(error, requests.ConnectTimeout | requests.ReadTimeout):
+        limits = fetching.CONNECT_SECONDS, fetching.READ_SECONDS
+        return "no answer within {:.0f} s to connect, {:.0f} s to read".format(*limits)
     cause: object = error
     while isinstance(cause, Exception) and (inner := _inner(cause)) is not None:
         cause = inner

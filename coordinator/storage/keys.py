@@ -3,13 +3,17 @@
 from coordinator.errors import StorageError
 
 
+def is_key(text: str) -> bool:
+    return "\0" not in text and not any(part in ("", ".", "..") for part in text.split("/"))
+
+
 def checked_key(key: str) -> str:
     """`key` itself.
 
     Raises:
         StorageError: it is none.
     """
-    if "\0" in key or any(part in ("", ".", "..") for part in key.split("/")):
+    if not is_key(key):
         raise StorageError(f"{key!r} is not a key", hint="this is a defect; please report it")
     return key
 

@@ -40,7 +40,7 @@ from coordinator.errors import (
     WorkerExit,
     WorkInterrupted,
 )
-from coordinator.storage import Storage, open_storage
+from coordinator.storage import Storage, fetching, open_storage
 from coordinator.storage.locations import is_remote, open_location
 from coordinator.workers.jobs import make_job
 from coordinator.workers.logs import WorkerLog
@@ -61,6 +61,7 @@ def run_worker(output_root: str, handoff_key: str) -> int:
         with _stop_flag() as stop:
             storage = open_storage(output_root)
             handoff = read_handoff(storage.read(handoff_key))
+            fetching.allow(handoff.reach)
             return Frame(handoff, storage, stop).run()
     except CoordinatorError as error:
         WorkerLog().error("dispatch failed", error=str(error), hint=error.hint)
@@ -185,6 +186,8 @@ class Frame:
     def _upload(self, item: HandoffItem, out: Path, done: Done) -> tuple[FileRecord, ...]:
         """Put what the job left in place; plain files only."""
         left = _plain_files(out)
+        if others := sorted({path.name for path in out.iterdir()} - {path.name for path in left}):
+            self._log.warning("only plain files are kept", item=item.item, left_out=others)
         missing = set(self._handoff.outputs) - {path.name for path in left}
         if missing and not done.no_data:
             raise ModelError(

@@ -18,6 +18,9 @@ class WorkerLog:
     def info(self, event: str, **fields: Any) -> None:
         self._write("info", event, fields)
 
+    def warning(self, event: str, **fields: Any) -> None:
+        self._write("warning", event, fields)
+
     def error(self, event: str, **fields: Any) -> None:
         self._write("error", event, fields)
 

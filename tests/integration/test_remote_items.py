@@ -18,6 +18,8 @@ from tests.servers import file_server, free_port, web_server
 ALIGNED = Needs(aligned=(("source", "reference"),))
 LANGUAGES = ("deu", "eng", "fra", "ita")
 
+pytestmark = pytest.mark.usefixtures("loopback_allowed")
+
 
 @pytest.fixture(autouse=True)
 def no_waiting() -> Iterator[None]:

@@ -21,6 +21,8 @@ from tests.servers import Answer, WebServer, stac_api, web_server
 ITEMS = 20_000
 BIG, SMALL = ITEMS - 10, 10
 
+pytestmark = pytest.mark.usefixtures("loopback_allowed")
+
 
 @pytest.fixture(autouse=True)
 def no_waiting() -> Iterator[None]:

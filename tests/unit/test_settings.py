@@ -95,6 +95,35 @@ def test_a_file_may_say_nothing(text: str) -> None:
     assert settings.pipeline is None and settings.stop_threshold is None
 
 
+@pytest.mark.parametrize("text", ["[a.example, '*.b.example']", "a.example, *.b.example"])
+def test_hosts_and_networks_may_be_a_list_or_one_text(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(f"allow_hosts: {text}\nallow_networks: [127.0.0.1, 10.0.0.0/8, '::1']\n")
+    settings = load_settings()
+    assert settings.allow_hosts == ("a.example", "*.b.example")
+    assert list(map(str, settings.allow_networks)) == ["127.0.0.1/32", "10.0.0.0/8", "::1/128"]
+    monkeypatch.setenv("COORDINATOR_ALLOW_NETWORKS", "10.1.2.3,fd00::/8")
+    assert list(map(str, load_settings().allow_networks)) == ["10.1.2.3/32", "fd00::/8"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "allow_hosts: ['http://a.example']",
+            "allow_hosts: [a.example/x]",
+            "allow_hosts: ['a b']",
+        ),
+        *("allow_hosts: [7]", "allow_hosts: ['*']", "allow_networks: [10.0.0.1/8]"),
+        *("allow_networks: [a.example]", "allow_networks: [10.0.0]", "allow_networks: {a: b}"),
+    ],
+)
+def test_what_is_no_host_or_network_is_refused_with_its_line(line: str) -> None:
+    write(f"slots: 4\n{line}\n")
+    assert "settings.yml:2" in refusal()
+
+
 # faults
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from coordinator.catalog import Needs, open_source, select_items
 from coordinator.catalog import documents as documents_module
-from coordinator.catalog.documents import LONGEST_NDJSON_LINE
 from coordinator.errors import BadInput
+from coordinator.storage.fetching import MAX_LINE_BYTES
 from tests import stac
 
 
@@ -69,7 +69,7 @@ def test_a_broken_line_of_ndjson_is_named(tmp_path: Path) -> None:
 
 def test_a_line_of_ndjson_has_an_end(tmp_path: Path) -> None:
     path = tmp_path / "i.ndjson"
-    path.write_bytes(b'{"id": "a"}\n' + b" " * 10 + b'"' + b"x" * LONGEST_NDJSON_LINE + b'"\n')
+    path.write_bytes(b'{"id": "a"}\n' + b" " * 10 + b'"' + b"x" * MAX_LINE_BYTES + b'"\n')
     with pytest.raises(BadInput, match="is no catalog") as caught:
         read(path)
     assert "line 2 is longer than" in caught.value.why

@@ -30,6 +30,7 @@ _TOKENIZERS = (  # any one of these sets is enough
     ("vocab.json", "source.spm", "target.spm"),  # Marian
 )
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
+_MAX_JSON = 64 << 20  # bytes; the index of the largest models is some hundred kB
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
@@ -118,10 +119,12 @@ def _handler_problems(folder: Path) -> Iterator[Problem]:
     path = folder / HANDLER
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
-    except (SyntaxError, ValueError) as error:  # ValueError: null bytes
+    # ValueError: null bytes; the last two: nested without end
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None)
         where = f"{path}:{line}" if line else str(path)
-        yield Problem(where, f"it is not Python: {error.args[0]}", "try `python handler.py`")
+        reason = error.args[0] if error.args else "it nests too deeply"
+        yield Problem(where, f"it is not Python: {reason}", "try `python handler.py`")
         return
     if HANDLER_CLASS not in _names_bound(tree):
         yield Problem(str(path), f"it has no class {HANDLER_CLASS}", f"see {GUIDE}")
@@ -222,7 +225,8 @@ def _bad_languages(path: Path) -> Problem:
 
 def _json_object(path: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads(path.read_bytes())
+        with path.open("rb") as file:
+            found = json.loads(file.read(_MAX_JSON))
     except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
         return None
     return found if isinstance(found, dict) else None

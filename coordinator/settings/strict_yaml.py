@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 from coordinator.errors import BadInput, Problem
 
 MAX_BYTES = 1_000_000
+LONGEST_NUMBER = 1000  # characters
 MAX_DEPTH = 30  # a parser's time grows with the square of the depth
 
 Path_ = tuple[str | int, ...]
@@ -72,13 +74,20 @@ def parse_yaml(raw: bytes, name: str) -> YamlDocument:
         _check(node, (), lines, name)
         data = _StrictLoader("").construct_document(node) if node else {}
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{name}:{mark.line + 1}" if mark else name
+        where = f"{name}:{line}" if (line := _line_of(error, raw)) else name
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise BadInput(f"{where} is not plain YAML", why=reason) from error
     if not isinstance(data, dict):
         raise BadInput(f"{name} holds no mapping", hint="write `key: value` lines")
     return YamlDocument(name, data, lines)
+
+
+def _line_of(error: Exception, raw: bytes) -> int:
+    """The line that an error speaks of, from 1; 0 = it does not say."""
+    if isinstance(error, ReaderError):
+        return raw.decode("utf-8", "replace").count("\n", 0, error.position) + 1
+    mark = getattr(error, "problem_mark", None)
+    return mark.line + 1 if mark else 0
 
 
 def _compose(raw: bytes, name: str) -> yaml.Node | None:
@@ -95,13 +104,21 @@ def _compose(raw: bytes, name: str) -> yaml.Node | None:
     return loader.get_single_node()
 
 
+def _is_endless(node: yaml.ScalarNode) -> bool:
+    return len(node.value) > LONGEST_NUMBER and node.tag.endswith((":int", ":float"))
+
+
 def _check(node: yaml.Node | None, path: Path_, lines: dict[Path_, int], name: str) -> None:
+    if isinstance(node, yaml.ScalarNode) and _is_endless(node):
+        where = f"{name}:{node.start_mark.line + 1}"
+        raise BadInput(f"{where} holds a number of {len(node.value):,} digits")
     if isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
             lines[(*path, index)] = child.start_mark.line + 1
             _check(child, (*path, index), lines, name)
     if isinstance(node, yaml.MappingNode):
         for key, child in node.value:
+            _check(key, path, lines, name)
             here = (*path, str(key.value))
             if here in lines:
                 problem = Problem(f"{name}:{key.start_mark.line + 1}", f"{key.value} again")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +14,10 @@ from coordinator.storage.keys import checked_folder, checked_key, checked_prefix
 
 
 class LocalStorage:
-    """A folder. Files are written aside and renamed; symbolic links are not followed out of it."""
+    """A folder. Files are written aside and renamed.
+
+    Below it no symbolic link is followed, and only plain files are objects: jobs write there.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -24,7 +28,17 @@ class LocalStorage:
 
     def path(self, key: str) -> Path:
         """Where `key` lies. Raises StorageError for a key that would leave the folder."""
-        return self.root.joinpath(*checked_key(key).split("/"))
+        *above, name = checked_key(key).split("/")
+        folder = self.root
+        for part in above:
+            folder = folder / part
+            if folder.is_symlink():
+                raise StorageError(
+                    f"{folder} is a symbolic link",
+                    why="links below the output root are not followed",
+                    hint="put the folder itself in its place",
+                )
+        return folder / name
 
     def read(self, key: str) -> bytes:
         with self.open(key) as stream:
@@ -32,8 +46,8 @@ class LocalStorage:
 
     def open(self, key: str) -> BinaryIO:
         with _translated(key):
-            descriptor = os.open(self.path(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            return os.fdopen(descriptor, "rb")
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+            return os.fdopen(os.open(self._existing(key), flags), "rb")
 
     def write(self, key: str, data: bytes) -> None:
         with _translated(key), self._aside(key) as stream:
@@ -46,16 +60,16 @@ class LocalStorage:
     def copy(self, source: str, target: str) -> None:
         """Objects never change once written, so both keys may share one file on disk."""
         with _translated(source):
-            there = self.path(target)
+            origin, there = self._existing(source), self.path(target)
             there.parent.mkdir(parents=True, exist_ok=True)
             aside = there.with_name(f".{there.name}.{os.getpid()}.link")
             aside.unlink(missing_ok=True)
             try:
-                os.link(self.path(source), aside, follow_symlinks=False)
+                os.link(origin, aside, follow_symlinks=False)
             except FileNotFoundError:
                 raise
             except OSError:  # a file system without hard links
-                self.upload(self.path(source), target)
+                self.upload(origin, target)
                 return
             os.replace(aside, there)
             aside.unlink(missing_ok=True)  # rename of two links to one file leaves both
@@ -63,14 +77,21 @@ class LocalStorage:
     def size(self, key: str) -> int | None:
         with _translated(key):
             try:
-                return self.path(key).lstat().st_size
+                return self._existing(key).lstat().st_size
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+    def _existing(self, key: str) -> Path:
+        """Where the file `key` lies. Raises FileNotFoundError for a link, a pipe or a device."""
+        path = self.path(key)
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise FileNotFoundError(f"{path} is no plain file: not opened")
+        return path
+
     def list(self, prefix: str) -> Iterator[str]:
         above = checked_prefix(prefix).rpartition("/")[0]
-        folder = self.path(above) if above else self.root
         with _translated(prefix):
+            folder = self.path(f"{above}/x").parent if above else self.root
             yield from self._below(folder, f"{above}/" if above else "", prefix)
 
     def _below(self, folder: Path, start: str, prefix: str) -> Iterator[str]:
@@ -94,7 +115,7 @@ class LocalStorage:
     def delete(self, prefix: str) -> int:
         count = sum(1 for _ in self.list(checked_folder(prefix)))
         with _translated(prefix), suppress(FileNotFoundError):
-            shutil.rmtree(self.path(prefix.rstrip("/")))
+            shutil.rmtree(self.path(f"{prefix}x").parent)
         return count
 
     @contextmanager
@@ -114,12 +135,12 @@ class LocalStorage:
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, str]]:
-    """Name (of folders with a slash) and path of what is in a folder, symbolic links left out."""
+    """Name (of folders with a slash) and path of the folders and plain files in a folder."""
     with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 yield f"{entry.name}/", entry.path
-            elif not entry.is_symlink():
+            elif entry.is_file(follow_symlinks=False):
                 yield entry.name, entry.path
 
 

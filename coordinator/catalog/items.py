@@ -1,7 +1,8 @@
 """From a STAC item's JSON to a WorkItem: the only door for items from outside."""
 
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from coordinator.catalog.base import RawItem, shown_id
@@ -19,6 +20,7 @@ SENTENCES = "mt:sentences"
 LANGUAGE_RULE = r"[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*"
 SPLIT_RULE = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_-])?"
 LONGEST_VALUE = 64
+DEEPEST_VALUE = 32  # objects and lists in one another
 
 _LANGUAGE = re.compile(LANGUAGE_RULE)
 _SPLIT = re.compile(SPLIT_RULE)
@@ -64,8 +66,8 @@ def own_location(raw: RawItem) -> str:
 def item_faults(document: object) -> list[Fault]:
     """What is wrong with an item of any kind: only what is there must be right, and an id be there.
 
-    The same as `definitions/item` of the JSON schema in `docs/schemas`, but for the id, of which a
-    schema cannot say all.
+    The same as `definitions/item` of the JSON schema in `docs/schemas`, but for what a schema
+    cannot say: all of the id's rules, and which values no file of ours could hold.
     """
     if not isinstance(document, dict):
         return [("", "it is not a JSON object")]
@@ -97,6 +99,9 @@ def _assets(assets: dict[str, Any], base: str) -> tuple[dict[str, str], list[Fau
     for name, asset in assets.items():
         field = f"assets.{shown_id(name)}"
         href = asset.get("href") if isinstance(asset, dict) else None
+        if not _is_whole(name):
+            faults.append((field, "its name holds half a character"))
+            continue
         if not isinstance(href, str) or not href:
             faults.append((field, "it has no href"))
             continue
@@ -132,6 +137,30 @@ def _wrong(document: dict[str, Any], rules: tuple[_Rule, ...]) -> list[Fault]:
 
 def _is_object_or_null(value: object) -> bool:
     return value is None or isinstance(value, dict)
+
+
+def _is_whole(value: object) -> bool:
+    """Whether all texts in it can be written as UTF-8; JSON can spell others."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    except RecursionError:
+        return True  # that is another fault
+    return True
+
+
+def _is_shallow(value: object) -> bool:
+    level: list[object] = [value]
+    for _ in range(DEEPEST_VALUE + 1):
+        level = [inner for outer in level for inner in _inside(outer)]
+    return not level
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _is_line_or_null(value: object) -> bool:
@@ -171,6 +200,8 @@ _ITEM_RULES: tuple[_Rule, ...] = (
     ("geometry", _is_object_or_null, "it must be an object or null"),
     ("collection", _is_line_or_null, "it must be one line of text"),
     ("properties", _is_object_or_null, "it must be an object"),
+    ("properties", _is_whole, "it holds half a character (a lone surrogate)"),
+    ("properties", _is_shallow, f"it nests deeper than {DEEPEST_VALUE} levels"),
     ("assets", _is_object_or_null, "it must be an object"),
 )
 _PROPERTY_RULES: tuple[_Rule, ...] = (

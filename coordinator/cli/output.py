@@ -57,7 +57,7 @@ class Output:
             self._write(json.dumps({"schema": SCHEMA, **document}, default=str) + "\n")
             return
         for line in lines:
-            self.out.print(line if not isinstance(line, str) else Text(line))
+            self.out.print(_safe_lines(line) if isinstance(line, str) else line)
 
     def _write(self, text: str) -> None:
         try:
@@ -86,6 +86,11 @@ class Output:
             self.err.print(Text(f"  ...   and {more:,} more; --json lists them all"))
         if error.hint:
             self.err.print(Text(f"  try   {for_terminal(error.hint)}"))
+
+
+def _safe_lines(text: str) -> Text:
+    """Whatever a caller forgot to make safe; what is safe already stays as it is."""
+    return Text("\n".join(map(for_terminal, text.split("\n"))))
 
 
 def _error_document(error: CoordinatorError) -> dict[str, Any]:

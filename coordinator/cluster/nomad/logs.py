@@ -112,13 +112,15 @@ def _event(nanoseconds: int, name: str, detail: str) -> dict[str, str]:
 def _copy_bounded(pieces: Iterator[bytes], out: BinaryIO) -> None:
     """All of it, or its head and its tail with one line in place of what was between them."""
     half = LARGEST // 2
-    head, tail, left_out = 0, deque[bytes](), 0
+    head, tail, held, left_out = 0, deque[bytes](), 0, 0
     for piece in pieces:
         first, rest = piece[: half - head], piece[half - head :]
         head += out.write(first)
         if rest:
             tail.append(rest)
-        while len(tail) > 1 and sum(map(len, tail)) - len(tail[0]) >= half:
+            held += len(rest)
+        while len(tail) > 1 and held - len(tail[0]) >= half:
+            held -= len(tail[0])
             left_out += len(tail.popleft())
     if left_out:
         out.write(b"\n[%d bytes left out]\n" % left_out)

@@ -34,6 +34,8 @@ from coordinator.storage import Storage
 _FETCHES, _KEEPS = Lanes(16), Lanes(16)
 _MOST_FETCHED = 128  # dispatches on their way or in line at a time
 
+_LARGEST_OUTCOME = 16 << 20  # bytes; what is cut off there is no whole outcome
+
 A = TypeVar("A")
 B = TypeVar("B")
 
@@ -199,7 +201,8 @@ class Collector:
     def _evidence(self, attempt: Attempt) -> _Evidence:
         keys = self._keys(attempt)
         try:
-            raw = self._storage.read(keys.outcome)
+            with self._storage.open(keys.outcome) as stream:
+                raw = stream.read(_LARGEST_OUTCOME)
         except ObjectMissing:
             return _Evidence(attempt, None, b"", self._storage.size(keys.begun) is not None)
         outcome = parse_outcome(raw)

@@ -1,6 +1,7 @@
 """The driver on a cluster in memory: thresholds, order, limits, outages, and crashes anywhere."""
 
 import json
+import os
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -426,6 +427,7 @@ LIES: dict[str, Callable[[bytes], bytes]] = {
     "half": lambda data: data[: len(data) // 2],
     "empty": lambda data: b"",
     "no JSON": lambda data: b"\xff\xfe\0",
+    "too long to be read": lambda data: b" " * (16 << 20) + data,
 }
 
 
@@ -441,6 +443,24 @@ def test_an_outcome_that_lies_is_not_believed(tmp_path: Path, lie: str) -> None:
     world.finish()
     assert world.history("i0")[:2] == [(0, 1, "unknown", "unknown"), (0, 2, "succeeded", None)]
     assert world.storage.read("b/items/i0/t.txt") == b"translate i0 2"
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_a_link_or_a_pipe_is_no_outcome(tmp_path: Path, is_link: bool) -> None:
+    world = World(tmp_path, count=1)
+    world.tick()
+    spec = world.cluster.jobs[JobId("job-0")].spec
+    world.worker.work(spec)
+    handoff = world.worker.handoff(spec)
+    outcome = Path(world.storage.uri) / world.worker.keys(handoff, handoff.items[0]).outcome
+    if is_link:
+        outcome.symlink_to(outcome.rename(tmp_path / "elsewhere"))
+    else:
+        outcome.unlink()
+        os.mkfifo(outcome)
+    world.cluster.end(JobId("job-0"), DONE)
+    world.finish()
+    assert world.history("i0")[:2] == [(0, 1, "unknown", "unknown"), (0, 2, "succeeded", None)]
 
 
 def test_a_file_called_like_a_step_stays_where_it_is(tmp_path: Path) -> None:
@@ -568,7 +588,7 @@ def test_a_store_that_does_not_answer_moves_nothing(
     world.work()
     before = [tuple(vars(event).values()) for event in world.ledger.events()]
     with monkeypatch.context() as patch:
-        patch.setattr(world.storage, "read", raising(StorageUnavailable("slow down")))
+        patch.setattr(world.storage, "open", raising(StorageUnavailable("slow down")))
         for _ in range(3):
             assert world.driver._tick_or_trouble() == 0
     assert [tuple(vars(event).values()) for event in world.ledger.events()] == before

@@ -32,6 +32,7 @@ _HARMLESS = (
     b"Task exception was never retrieved",
     b"Future exception was never retrieved",
 )
+_TELLING = (*_HARMLESS, _FATAL)
 _HARMLESS_REACH = 3  # lines from such a line to its traceback
 
 # A process that still logs has survived the exception above.
@@ -71,7 +72,7 @@ def scan(stream: BinaryIO, exit_code: int | None) -> Scan:
     """Read the stream to its end in bounded memory. `exit_code` of the process, None = unknown."""
     found, crash, last = Scan(), _Crash(), (0, b"")
     for number, line in numbered_lines(stream):
-        if not line.strip():
+        if not line or line.isspace():
             continue
         last = (number, line)
         if line.startswith(b"{"):
@@ -162,7 +163,7 @@ class _Crash:
             self._begin(number)
         elif self._in_frames:
             self._follow(number, plain)
-        elif self._final is not None or self._harmless or plain.startswith((*_HARMLESS, _FATAL)):
+        elif self._final is not None or self._harmless or plain.startswith(_TELLING):
             self._after(number, plain)
 
     def result(self, exit_code: int | None) -> Found | None:

@@ -121,7 +121,7 @@ class FakeCluster:
         self._trip("submit", "before")
         self.submissions.append((job.name, token))
         known = self.find_token(token)
-        new = known or JobId(f"job-{len(self.jobs)}")
+        new = known or JobId(f"job-{len(self.submissions) - 1}")
         if known is None:
             self.jobs[new] = FakeJob(job, token)
             self.submitted_at.append(self._clock.monotonic())

@@ -4,6 +4,7 @@ import functools
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from coordinator.cluster.nomad.credentials import JobKeys
 from coordinator.cluster.nomad.lock import BatchLock
 from coordinator.domain.names import batch_name_problem
 from coordinator.domain.reach import Reach
-from coordinator.errors import UsageError
+from coordinator.errors import StorageError, UsageError
 from coordinator.pipelines import Pipeline
 from coordinator.settings import Settings
 
@@ -128,10 +129,32 @@ def worker_command(job: JobSpec) -> list[str]:
     return [sys.executable, "-m", "coordinator.workers", job.output_root, job.handoff]
 
 
+class _Log(logging.FileHandler):
+    """A log that stops nothing: what a full disk does not take is not said."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Not a traceback for each line."""
+
+
 def set_up_log(path: Path) -> None:
-    """The coordinator's own log: one JSON object a line, appended to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    """The coordinator's own log: one JSON object a line, appended to `path`.
+
+    Raises:
+        StorageError: its folder cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"the log tree {path.parent} cannot be made",
+            why=error.strerror or str(error),
+            hint="free the disk, or check the rights to --log_dir; then --resume",
+        ) from error
+    handler = _Log(path, encoding="utf-8", delay=True)
     logger = logging.getLogger("coordinator")
     logger.handlers[:], logger.propagate = [handler], False
     logger.setLevel(logging.INFO)

@@ -5,6 +5,9 @@ import sys
 
 def main(argv: list[str] | None = None) -> int:
     """Run `coordinator` with these arguments; the process's exit code."""
+    from coordinator.cli.streams import mend_streams
+
+    mend_streams()
     from coordinator.cli.app import run
 
     return run(sys.argv[1:] if argv is None else argv)

@@ -4,13 +4,14 @@ import json
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, Any
 
 from rich.console import Console
 from rich.text import Text
 
 from coordinator.domain.shown import for_terminal
-from coordinator.errors import CoordinatorError, Problem
+from coordinator.errors import CoordinatorError, Problem, StorageError
 
 SCHEMA = 1
 _SHOWN_PROBLEMS = 20
@@ -44,6 +45,10 @@ def console(stream: IO[str]) -> Console:
     )
 
 
+class ResultLost(StorageError):
+    """Standard output takes no more, such as on a full disk."""
+
+
 class Output:
     """What a verb says. With `as_json`, standard output carries one JSON object and no more."""
 
@@ -52,7 +57,22 @@ class Output:
         self.out, self.err = console(sys.stdout), console(sys.stderr)
 
     def result(self, document: dict[str, Any], *lines: Any) -> None:
-        """The result: the document for a program, the lines for a person."""
+        """The result: the document for a program, the lines for a person.
+
+        Raises:
+            ResultLost: standard output takes no more.
+        """
+        try:
+            self._result(document, *lines)
+        except OSError as error:
+            self.out.on_broken_pipe()
+            raise ResultLost(
+                "the result cannot be written to standard output",
+                why=error.strerror or str(error),
+                hint="all else was done; coordinator status shows where a batch stands",
+            ) from error
+
+    def _result(self, document: dict[str, Any], *lines: Any) -> None:
         if self.as_json:
             self._write(json.dumps({"schema": SCHEMA, **document}, default=str) + "\n")
             return
@@ -74,9 +94,10 @@ class Output:
 
     def error(self, error: CoordinatorError) -> None:
         """What is wrong, why, and what to do."""
-        if self.as_json:
-            self.result({"error": _error_document(error)})
-            return
+        if self.as_json and not isinstance(error, ResultLost):
+            with suppress(ResultLost):
+                self.result({"error": _error_document(error)})
+                return
         self.err.print(Text.assemble(("error: ", "bold red"), for_terminal(error.what)))
         if error.why:
             self.err.print(Text(f"  why   {for_terminal(error.why)}"))
@@ -91,6 +112,19 @@ class Output:
 def _safe_lines(text: str) -> Text:
     """Whatever a caller forgot to make safe; what is safe already stays as it is."""
     return Text("\n".join(map(for_terminal, text.split("\n"))))
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a list for the user: there whole or as it was. Raises OSError."""
+    if path.exists() and not path.is_file():  # such as /dev/stdout
+        path.write_text(text, encoding="utf-8")
+        return
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _error_document(error: CoordinatorError) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""Verbs that clean up: purge, rm."""
+"""Verbs that clean up and mend: purge, rm, rebuild-ledger."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 from cyclopts import App, Group, Parameter
@@ -7,9 +8,11 @@ from cyclopts import App, Group, Parameter
 from coordinator.bootstrap import make_clock
 from coordinator.cli.options import NO_COMMON, Common, one_name
 from coordinator.cli.output import Output
+from coordinator.cli.show import resume_command
 from coordinator.cli.verb import add_verb
 from coordinator.cli.words import plural
 from coordinator.commands import purge as purging
+from coordinator.commands.rebuild import rebuild
 from coordinator.commands.remove import remove
 from coordinator.domain.shown import for_terminal
 from coordinator.errors import ExitCode
@@ -17,9 +20,13 @@ from coordinator.errors import ExitCode
 _CLEAN = Group("Clean up", sort_key=5)
 
 
+_MEND = Group("Mend", sort_key=6)
+
+
 def add_to(app: App) -> None:
     add_verb(app, purge, _CLEAN)
     add_verb(app, rm, _CLEAN)
+    add_verb(app, rebuild_ledger, _MEND)
 
 
 def purge(
@@ -89,4 +96,31 @@ def rm(
         else [f"its outputs stay in {where}"]
     )
     output.result({"batch": batch, "folders": removed.folders, "objects": removed.objects}, *lines)
+    return ExitCode.OK
+
+
+def rebuild_ledger(
+    batch: Annotated[str, Parameter(help="the batch")],
+    /,
+    *,
+    output_root: Annotated[
+        str | None, Parameter(help="where its outputs are; default where its logs say so")
+    ] = None,
+    common: Common = NO_COMMON,
+) -> int:
+    """Make a new ledger from what a batch left, where its own is damaged or gone.
+
+    Examples:
+    coordinator rebuild-ledger my-batch --output_root outputs
+    """
+    output = Output(as_json=common.json)
+    made = rebuild(common.load(), batch, output_root, make_clock())
+    lines = [
+        f"{batch}  a new ledger of {plural(made.items, 'item')};"
+        f" {made.dispatches:,} dispatches will be found again"
+    ]
+    if made.kept:
+        lines.append(f"  the old one is kept: {for_terminal(made.kept)}")
+    lines.append(f"  go on with: {resume_command(batch)}")
+    output.result(asdict(made), *lines)
     return ExitCode.OK

@@ -17,7 +17,7 @@ from coordinator.cli.options import (
     Tuning,
     one_name,
 )
-from coordinator.cli.output import Output
+from coordinator.cli.output import Output, write_file
 from coordinator.cli.show import driven_lines, plan_lines
 from coordinator.cli.verb import add_verb
 from coordinator.cli.words import plural
@@ -236,7 +236,7 @@ def _list_from_report(
 
 def _write_list(output: Output, ids: list[str], path: Path) -> int:
     try:
-        path.write_text("".join(f"{item}\n" for item in ids), encoding="utf-8")
+        write_file(path, "".join(f"{item}\n" for item in ids))
     except OSError as error:
         raise UsageError(f"{path} cannot be written", why=str(error)) from error
     output.result({"items": ids, "file": str(path)}, f"{plural(len(ids), 'item')} -> {path}")

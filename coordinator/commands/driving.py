@@ -10,6 +10,7 @@ from coordinator.bootstrap import batch_folder, make_cluster, make_key_shelf, se
 from coordinator.clock import Clock
 from coordinator.cluster import Cluster, StillHeld
 from coordinator.commands.credentials import KeyKeeper
+from coordinator.commands.item_list import keep_item_list
 from coordinator.commands.record import BatchRecord, record_of
 from coordinator.commands.results import Results, results_of
 from coordinator.commands.saving import LedgerSaver
@@ -22,7 +23,7 @@ from coordinator.errors import (
     LedgerError,
     StorageError,
 )
-from coordinator.ledger import ControlDesk, Ledger, driver_lock
+from coordinator.ledger import ControlDesk, Ledger, driver_lock, refuse_damage
 from coordinator.settings import Settings
 from coordinator.storage import Storage, open_storage
 
@@ -88,6 +89,7 @@ def drive(
     ledger = Ledger.open(folder, clock)
     try:
         with driver_lock(folder, name):
+            refuse_damage(ledger)
             ControlDesk(ledger).forget_stop()
             prepare(ledger)
             return _drive(settings, ledger, clock, watch)
@@ -191,6 +193,7 @@ def _dismantle(driver: Driver, cluster: Cluster) -> None:
 def _leave_word(record: BatchRecord, ledger: Ledger, storage: Storage) -> None:
     """Put the record beside the outputs and into the log tree; a crash may have come before."""
     key = BatchKeys(record.batch).record
+    keep_item_list(ledger, storage, record.batch)
     if storage.size(key) is None:
         storage.write(key, record.to_bytes())
     logs = open_storage(record.logs.folder.as_uri())

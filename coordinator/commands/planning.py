@@ -133,7 +133,9 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
     settings, checks = request.settings, Checks()
     pipeline = checks.run(lambda: _pipeline(settings))
     model = checks.run(lambda: _model(settings, pipeline))
-    storage = checks.run(lambda: _writable(output_root_of(request, pipeline)))
+    storage = checks.run(lambda: _writable("--output_root", output_root_of(request, pipeline)))
+    checks.run(lambda: _writable("--log_dir", str(settings.log_dir.absolute())))
+    checks.run(lambda: _writable("--state_dir", str(settings.state_dir.absolute())))
     checks.run(lambda: _keys_to_hand_on(settings))
     name = checks.run(lambda: _new_name(request, pipeline, storage, clock.now()))
     root = storage.uri if storage else None
@@ -210,7 +212,8 @@ def refuse_known_name(folder: Path, storage: Storage | None, batch: str) -> None
     raise BatchExists(
         f"{storage.uri} holds outputs of a batch {batch} already",
         why="its ledger is not on this machine, so it was submitted from elsewhere or removed",
-        hint="choose another --batch_name or --output_root",
+        hint="choose another --batch_name or --output_root; or give it a ledger again:"
+        f" coordinator rebuild-ledger {batch}",
     )
 
 
@@ -250,13 +253,13 @@ def output_root_of(request: SubmitRequest, pipeline: Pipeline | None) -> str:
     return request.output_root or of_pipeline or request.settings.output_root
 
 
-def _writable(output_root: str) -> Storage:
-    storage = open_storage(output_root)
+def _writable(flag: str, folder: str) -> Storage:
+    storage = open_storage(folder)
     try:
         storage.probe()
     except StorageError as error:
         raise UsageError(
-            f"--output_root {output_root} cannot be written",
+            f"{flag} {folder} cannot be written",
             why=error.why or str(error),
             hint="give a folder that you may write to",
         ) from error

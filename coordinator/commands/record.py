@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from coordinator import __version__
 from coordinator.bootstrap import Venue
@@ -13,6 +13,7 @@ from coordinator.bootstrap.nomad import NomadPlace
 from coordinator.domain.paths import LogTree
 from coordinator.domain.reach import Reach
 from coordinator.engine import Batch, Thresholds
+from coordinator.errors import LedgerError
 from coordinator.ledger import Ledger
 from coordinator.pipelines import Pipeline
 
@@ -100,7 +101,16 @@ class BatchRecord(BaseModel):
 
 
 def record_of(ledger: Ledger) -> BatchRecord:
-    return BatchRecord.model_validate(ledger.record())
+    """What the batch of a ledger was asked to be. Raises LedgerError if that is damaged."""
+    try:
+        return BatchRecord.model_validate(ledger.record())
+    except ValidationError as error:
+        batch = ledger.path.parent.name
+        raise LedgerError(
+            f"the ledger {ledger.path} is damaged",
+            why=f"{error.error_count()} faults in what the batch was asked to be",
+            hint=f"coordinator rebuild-ledger {batch} makes a new one from what is left",
+        ) from error
 
 
 def digest_of(ids: Iterable[str]) -> str:

@@ -23,7 +23,7 @@ from coordinator.errors import (
     StorageUnavailable,
     UsageError,
 )
-from coordinator.ledger import FILE, Ledger, PortableLedger, driver_lock
+from coordinator.ledger import FILE, Ledger, PortableLedger, driver_lock, put_in_place
 from coordinator.settings import Settings
 from coordinator.storage import Storage, open_storage
 
@@ -192,7 +192,7 @@ def _adopt(folder: Path, record: BatchRecord, clock: Clock) -> str:
     finally:
         ledger.close()
     _put_aside(folder, clock)
-    os.replace(fresh, folder / FILE)
+    put_in_place(fresh, folder / FILE)
     return lineage
 
 

@@ -39,6 +39,11 @@ class BatchKeys:
         return f"{self.batch}/batch.json"
 
     @property
+    def item_list(self) -> str:
+        """Every item of the batch as it was submitted, one a line, compressed."""
+        return f"{self.batch}/items.jsonl.gz"
+
+    @property
     def ledger(self) -> str:
         """A copy of the ledger, where it is saved as the batch goes."""
         return f"{self.batch}/ledger/ledger.db"

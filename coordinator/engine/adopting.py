@@ -1,33 +1,44 @@
-"""Closing the gap of a restored ledger: dispatches that were made after it was saved.
+"""Closing the gap of a restored ledger: dispatches that were made and that it does not know.
 
 Each dispatch leaves a handoff in the output root before the cluster hears of it, and that names its
 attempts, its number and its token. So a restored ledger learns of every dispatch that it does not
 know, claims the same attempts for it, and then goes the way of every claimed dispatch after a
-crash: looked up by its token, adopted or sent again under it. Nothing new is sent until all that
-is known.
+crash: looked up by its token, adopted or sent again under it. One that was sent for certain and
+that the cluster has forgotten is not sent again: it is judged by what it left. Nothing new is sent
+until all that is known.
 """
+
+from collections.abc import Callable, Collection
 
 import structlog
 
-from coordinator.domain.handoff import Handoff, read_handoff
+from coordinator.clock import Clock
+from coordinator.cluster import JobId
+from coordinator.domain.handoff import Handoff, HandoffItem, read_handoff
 from coordinator.engine.batch import Batch
 from coordinator.errors import BadInput, ObjectMissing
-from coordinator.ledger import Attempt, Ledger, PortableLedger
+from coordinator.ledger import Attempt, Dispatch, Ledger, PortableLedger
 from coordinator.parallel import Lanes
 from coordinator.storage import Storage
 
 _READS = Lanes(16)
 
+Find = Callable[[Dispatch], JobId | None]  # the job of a dispatch, if the cluster has it
+Try = tuple[str, int, int]  # item, step and number of an attempt
+
 
 class Adopter:
     """Takes over the dispatches of one batch that its ledger does not know."""
 
-    def __init__(self, batch: Batch, ledger: Ledger, storage: Storage) -> None:
-        self._batch, self._storage = batch, storage
+    def __init__(
+        self, batch: Batch, ledger: Ledger, storage: Storage, clock: Clock, find: Find
+    ) -> None:
+        self._batch, self._storage, self._clock, self._find = batch, storage, clock, find
         self._ledger = PortableLedger(ledger)
         self._log = structlog.get_logger().bind(batch=batch.name)
         self.is_needed = self._ledger.has_gap
-        self._unknown: list[Handoff] | None = None
+        self._unknown: dict[str, Handoff] | None = None
+        self._tried: set[Try] = set()  # what is told by all of these handoffs
         self._taken = 0
 
     def adopt(self, *, idle: bool) -> int:
@@ -38,16 +49,22 @@ class Adopter:
         """
         if not self.is_needed:
             return 0
-        if self._unknown is None:
-            self._unknown = self._found()
-        taken = [handoff for handoff in self._unknown if self._take(handoff, whole=True)]
+        unknown = self._still_unknown()
+        taken = self._take_all(unknown, whole=True)
+        if not taken and idle and self._ledger.reopen(self._tried):  # somebody had resubmitted them
+            taken = self._take_all(unknown, whole=True)
         if not taken and idle:  # what the ledger came to differs from what had happened
-            taken = [handoff for handoff in self._unknown if self._take(handoff, whole=False)]
-        self._unknown = [handoff for handoff in self._unknown if handoff not in taken]
-        self._taken += len(taken)
-        if not self._unknown or (idle and not taken):
-            self._finish(self._unknown)
-        return len(taken)
+            taken = self._take_all(unknown, whole=False)
+        if not unknown or (idle and not taken):
+            self._finish(unknown.values())
+        return taken
+
+    def _still_unknown(self) -> dict[str, Handoff]:
+        """Those that are unknown still, by name; they are looked for once."""
+        if self._unknown is None:
+            self._unknown = {handoff.dispatch: handoff for handoff in self._found()}
+            self._tried = {each for left in self._unknown.values() for each in self._tries(left)}
+        return self._unknown
 
     def _found(self) -> list[Handoff]:
         """The handoffs of dispatches that the ledger does not know, oldest first."""
@@ -68,31 +85,70 @@ class Adopter:
         fits = (handoff.batch, handoff.dispatch) == (self._batch.name, name)
         return handoff if fits and handoff.sent and handoff.step in self._batch.step_names else None
 
+    def _take_all(self, unknown: dict[str, Handoff], *, whole: bool) -> int:
+        """Take over each that can be, in order; how many."""
+        before = len(unknown)
+        for name, handoff in list(unknown.items()):
+            if self._take(handoff, whole=whole):
+                del unknown[name]
+                self._taken += 1
+        return before - len(unknown)
+
     def _take(self, handoff: Handoff, *, whole: bool) -> bool:
         """Claim the attempts of a dispatch: all of them, or (not `whole`) those that are ready."""
-        assert handoff.sent is not None
         attempts = self._attempts(handoff)
         if not attempts or (whole and len(attempts) < len(handoff.items)):
             return False
-        sent = handoff.sent
-        self._ledger.take_over(
-            attempts,
-            number=sent.number,
-            name=handoff.dispatch,
-            token=sent.token,
-            memory_step=sent.memory_step,
+        dispatch = self._dispatch(handoff)
+        forgotten = self._was_sent(handoff) and self._find(dispatch) is None
+        self._ledger.take_over(dispatch, attempts, forgotten=forgotten)
+        self._log.info(
+            "dispatch taken over",
+            dispatch=handoff.dispatch,
+            items=len(attempts),
+            forgotten=forgotten,
         )
-        self._log.info("dispatch taken over", dispatch=handoff.dispatch, items=len(attempts))
         return True
 
-    def _attempts(self, handoff: Handoff) -> list[Attempt]:
+    def _was_sent(self, handoff: Handoff) -> bool:
+        """Whether a worker has begun it, or it has ended, for certain: there is a later attempt."""
+        later = ((item, step, number + 1) for item, step, number in self._tries(handoff))
+        return not self._tried.isdisjoint(later) or any(
+            self._storage.size(key) is not None
+            for item in handoff.items
+            for key in self._left_by(handoff, item)
+        )
+
+    def _left_by(self, handoff: Handoff, item: HandoffItem) -> tuple[str, str]:
+        keys = self._batch.keys.attempt(item.item, handoff.step, item.attempt)
+        return keys.begun, keys.outcome
+
+    def _tries(self, handoff: Handoff) -> list[Try]:
         step = self._batch.step_names.index(handoff.step)
-        found = [self._ledger.ready_attempt(i.item, step, i.attempt) for i in handoff.items]
+        return [(item.item, step, item.attempt) for item in handoff.items]
+
+    def _attempts(self, handoff: Handoff) -> list[Attempt]:
+        """Those of its attempts that are ready."""
+        found = [self._ledger.ready_attempt(*each) for each in self._tries(handoff)]
         return [attempt for attempt in found if attempt is not None]
 
-    def _finish(self, left: list[Handoff]) -> None:
+    def _dispatch(self, handoff: Handoff) -> Dispatch:
+        assert handoff.sent is not None
+        return Dispatch.claimed(
+            number=handoff.sent.number,
+            step=self._batch.step_names.index(handoff.step),
+            name=handoff.dispatch,
+            token=handoff.sent.token,
+            memory_step=handoff.sent.memory_step,
+            size=len(handoff.items),
+            now=self._clock.now(),
+        )
+
+    def _finish(self, left: Collection[Handoff]) -> None:
         """What is left is of attempts that the ledger has ended in another way; it counts not."""
         for handoff in left:
             self._log.warning("dispatch passed over", dispatch=handoff.dispatch)
+            if len(handoff.items) > 1:  # the number is in its name, so no other may have it
+                self._ledger.pass_over(self._dispatch(handoff))
         self._ledger.close_gap(f"{self._taken} dispatches taken over, {len(left)} passed over")
         self.is_needed = False

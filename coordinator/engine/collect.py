@@ -1,15 +1,21 @@
 """Bringing an ended dispatch home: logs and outcomes first (repeatable), then the moves."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from coordinator.clock import Clock
 from coordinator.cluster import Cluster, JobId
-from coordinator.domain.dispatch_record import AttemptRecord, DispatchRecord, EndingRecord
+from coordinator.domain.dispatch_record import (
+    AttemptRecord,
+    DispatchRecord,
+    EndingRecord,
+    parse_dispatch,
+)
 from coordinator.domain.handoff import Outcome, has_sizes, is_of, leaves_all, parse_outcome
 from coordinator.domain.paths import AttemptKeys, DispatchLogs
 from coordinator.domain.states import DONE, AttemptState, ItemState
@@ -24,6 +30,7 @@ from coordinator.errors import (
     CoordinatorError,
     CredentialsError,
     ObjectMissing,
+    StorageError,
     StorageUnavailable,
 )
 from coordinator.ledger import Attempt, AttemptEnd, Dispatch, Finish, Ledger
@@ -160,13 +167,22 @@ class Collector:
         return [self._fetching.pop(number).result() for number in there]
 
     def _opened(self, ended: Ended) -> _Opened:
-        ending = _with_reason(ended.ending, ended.dispatch)
+        ending = _with_reason(self._remembered(ended), ended.dispatch)
         return _Opened(replace(ended, ending=ending), self._ledger.attempts_of(ended.dispatch))
+
+    def _remembered(self, ended: Ended) -> Ending:
+        """How it ended: what the cluster has forgotten by now, the log tree may have kept."""
+        record = self._logs(ended.dispatch).record
+        if not ended.ending.gone or not record.is_file():
+            return ended.ending
+        kept = parse_dispatch(record.read_bytes())
+        return kept.ending.to_ending() if kept and kept.ending else ended.ending
 
     def _fetch(self, opened: _Opened) -> _Fetched:
         """What a dispatch left: logs into the log tree, evidence of each attempt."""
         logs = self._logs(opened.ended.dispatch)
-        logs.outcomes.mkdir(parents=True, exist_ok=True)
+        with _log_tree(logs.outcomes):
+            logs.outcomes.mkdir(parents=True, exist_ok=True)
         note = self._save_logs(opened.ended.dispatch, logs.folder)
         return _Fetched(opened.ended, [self._evidence(a) for a in opened.attempts], note)
 
@@ -274,8 +290,10 @@ class Collector:
         return record.model_copy(update=update)
 
     def _save_logs(self, dispatch: Dispatch, folder: Path) -> str:
+        if not dispatch.job_id:
+            return ""
         try:
-            self._cluster.save_logs(JobId(dispatch.job_id or ""), folder)
+            self._cluster.save_logs(JobId(dispatch.job_id), folder)
         except ClusterUnavailable:
             raise
         except ClusterError as error:
@@ -356,7 +374,20 @@ def _attempt_record(end: AttemptEnd) -> AttemptRecord:
 
 def _write(path: Path, data: bytes) -> None:
     """Write aside and rename. The log tree can be made again, so nothing waits for the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.part")
-    aside.write_bytes(data)
-    os.replace(aside, path)
+    with _log_tree(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_bytes(data)
+        os.replace(aside, path)
+
+
+@contextmanager
+def _log_tree(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"{path} in the log tree cannot be written",
+            why=error.strerror or str(error),
+            hint="free the disk, or check the rights to --log_dir; then --resume",
+        ) from error

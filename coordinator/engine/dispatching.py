@@ -73,7 +73,7 @@ class Dispatcher:
         known: list[tuple[Dispatch, JobId]] = []
         unknown = []
         for dispatch in claimed:
-            job_id = self._cluster.find(self._spec(dispatch), dispatch.token)
+            job_id = self.find(dispatch)
             if job_id is None:
                 unknown.append(dispatch)
             else:
@@ -83,6 +83,10 @@ class Dispatcher:
         burst = self._burst(unknown, packs, again=True)
         self._confirm_burst(burst, self._deliver(burst))
         return len(known)
+
+    def find(self, dispatch: Dispatch) -> JobId | None:
+        """The job of a dispatch that may have been sent, if the cluster has it."""
+        return self._cluster.find(self._spec(dispatch), dispatch.token)
 
     def send_ready(self, out: int) -> int:
         """Send packs while there is room; `out` dispatches are out already. How many were sent."""

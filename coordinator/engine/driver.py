@@ -81,7 +81,7 @@ class Driver:
         )
         self._collector.excuses = self._credentials.excuses
         self._dispatcher = Dispatcher(batch, ledger, cluster, storage, clock, self._collector)
-        self._adopter = Adopter(batch, ledger, storage)
+        self._adopter = Adopter(batch, ledger, storage, clock, self._dispatcher.find)
         self._purger = Purger(ledger, cluster, save, keep=batch.keep_jobs)
         self._pace = pace or Pace()
         self._progress = Progress(clock)
@@ -267,6 +267,8 @@ class Driver:
         if self._wish is Wish.DRAIN:
             return not self._ledger.out()
         items = snapshot.tally.items
+        if self._adopter.is_needed:  # some may have been resubmitted
+            return False
         return not items.get(ItemState.WAITING) and not items.get(ItemState.IN_FLIGHT)
 
     def _is_tracked(self, dispatch: Dispatch) -> bool:

@@ -8,6 +8,11 @@ from coordinator.domain.states import AttemptState
 from coordinator.domain.verdicts import Ending
 from coordinator.ledger import Dispatch
 
+# Of a dispatch that was sent by an earlier run, and whose job the cluster no longer has.
+_FORGOTTEN = Observation(
+    Phase.ENDED, ending=Ending(gone=True, detail="the cluster no longer knows the job")
+)
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -36,11 +41,12 @@ def reconcile(
 ) -> Changes:
     """Compare. `limits`: dispatch -> seconds that it may run for now.
 
-    A dispatch that was not observed does not change: silence proves nothing.
+    A dispatch that was not observed does not change: silence proves nothing. One that has no job
+    was looked for before, and is gone.
     """
     running, ended, slow, nodes, hopeless = [], [], [], {}, ""
     for dispatch in out:
-        look = seen.get(JobId(dispatch.job_id or ""))
+        look = seen.get(JobId(dispatch.job_id)) if dispatch.job_id else _FORGOTTEN
         if look is None:
             continue
         if look.ending is not None:

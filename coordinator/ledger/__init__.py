@@ -1,8 +1,10 @@
 """The ledger of a batch: states, moves and events in one SQLite file."""
 
 from coordinator.ledger.control import Asked, Control, ControlDesk, Whereabouts, wholly_of
+from coordinator.ledger.health import refuse_damage
 from coordinator.ledger.ledger import FILE, Ledger
 from coordinator.ledger.lock import driver_lock, holder
+from coordinator.ledger.mark import put_in_place
 from coordinator.ledger.portable import PortableLedger
 from coordinator.ledger.rows import (
     Attempt,
@@ -37,5 +39,7 @@ __all__ = [
     "Whereabouts",
     "driver_lock",
     "holder",
+    "put_in_place",
+    "refuse_damage",
     "wholly_of",
 ]

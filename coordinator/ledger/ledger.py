@@ -19,7 +19,9 @@ from coordinator.domain.handoff import FileRecord
 from coordinator.domain.items import WorkItem
 from coordinator.domain.states import ENDED, MOVES, OUT, AttemptState, ItemState
 from coordinator.errors import BatchExists, BatchMissing, LedgerError, StaleMove
+from coordinator.ledger.holders import who_locks
 from coordinator.ledger.lock import driver_lock
+from coordinator.ledger.mark import HighWater, put_in_place
 from coordinator.ledger.rows import (
     Attempt,
     AttemptEnd,
@@ -56,6 +58,7 @@ class Ledger:
 
     def __init__(self, path: Path, clock: Clock, *, read_only: bool = False) -> None:
         self.path, self._clock = path, clock
+        self._mark = HighWater(path, read_only=read_only)
         uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         self._db = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
         self._db.row_factory = sqlite3.Row
@@ -113,6 +116,7 @@ class Ledger:
             ledger = cls(path, clock, read_only=read_only)
             try:
                 ledger._check_version()
+                ledger._check_moves()
                 if not read_only:
                     ledger._upgrade()
             except LedgerError:
@@ -122,6 +126,7 @@ class Ledger:
 
     def close(self) -> None:
         self._db.close()
+        self._mark.close()
 
     # what there is
 
@@ -235,7 +240,15 @@ class Ledger:
         with self._transaction():
             now, first = self._clock.now(), self._rows("next_dispatch")[0][0]
             claimed = [
-                Dispatch.claimed(number, name_of(pack, number), uuid.uuid4().hex, pack, now)
+                Dispatch.claimed(
+                    number=number,
+                    step=pack[0].step,
+                    name=name_of(pack, number),
+                    token=uuid.uuid4().hex,
+                    memory_step=pack[0].memory_step,
+                    size=len(pack),
+                    now=now,
+                )
                 for number, pack in enumerate(packs, first)
             ]
             self._write_claims(claimed, packs)
@@ -354,7 +367,7 @@ class Ledger:
             ledger._fill(record, items)
         finally:
             ledger.close()
-        aside.rename(path)
+        put_in_place(aside, path)
 
     def _fill(self, record: dict[str, Any], items: Iterable[tuple[WorkItem, str]]) -> None:
         self._db.executescript(resources.files(__package__).joinpath("schema.sql").read_text())
@@ -492,6 +505,17 @@ class Ledger:
                 hint=f"this one knows format {VERSION}; upgrade it",
             )
 
+    def _check_moves(self) -> None:
+        """Whether every move is there that was ever committed."""
+        marked, last = self._mark.seen, self._last_event()
+        if last < marked:
+            why = f"moves are missing that were committed: {marked} were seen, {last} are left"
+            raise _damaged(self.path, why)
+
+    def _last_event(self) -> int:
+        last: int = self._rows("last_event")[0][0]
+        return last
+
     def _upgrade(self) -> None:
         """Bring a ledger of format 1 to format 2: dispatches know their node."""
         if int(self._value("version")) == VERSION:
@@ -511,7 +535,9 @@ class Ledger:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                last = self._last_event()
                 self._db.execute("COMMIT")
+                self._mark.see(last)
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
@@ -527,21 +553,32 @@ def _damaged(path: Path, why: str) -> LedgerError:
     return LedgerError(
         f"the ledger {path} is damaged",
         why=why,
-        hint="put a copy of it back, or submit what is left under a new name; outputs are safe",
+        hint=f"coordinator rebuild-ledger {path.parent.name} makes a new one from what is left",
     )
+
+
+# What SQLite says where a file cannot be used just now; all else that it says is about its content.
+_PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_READONLY,
+}
+_HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise LedgerError(
-            f"the ledger {path} cannot be used",
-            why=str(error),
-            hint="free the disk, or end the program that holds it; then --resume",
-        ) from error
-    except sqlite3.DatabaseError as error:
+    except sqlite3.Error as error:
+        raise _in_words(path, error) from error
+    except UnicodeDecodeError as error:
         raise _damaged(path, str(error)) from error
     except OSError as error:
         raise LedgerError(
@@ -549,3 +586,15 @@ def _translated(path: Path) -> Iterator[None]:
             why=str(error),
             hint="check the disk, and the rights to the folder",
         ) from error
+
+
+def _in_words(path: Path, error: sqlite3.Error) -> LedgerError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without its finer distinctions
+    if code not in _PASSING:
+        return _damaged(path, str(error))
+    who = who_locks(path) if code in _HELD else ""
+    return LedgerError(
+        f"the ledger {path} cannot be used",
+        why=f"{error}: by {who}" if who else str(error),
+        hint="free the disk, or end the program that holds it; then --resume",
+    )

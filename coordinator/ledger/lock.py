@@ -28,7 +28,11 @@ def driver_lock(folder: Path, batch: str) -> Iterator[None]:
     except OSError as error:
         raise LedgerError(f"{folder} cannot be locked", why=str(error)) from error
     try:
-        _take(descriptor, batch)
+        try:
+            _take(descriptor, batch)
+        except OSError as error:
+            hint = "give a --state_dir on a disk of this machine"
+            raise LedgerError(f"{folder} cannot be locked", why=str(error), hint=hint) from error
         yield
     finally:
         os.close(descriptor)

@@ -2,10 +2,11 @@
 
 import sqlite3
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import closing
 from pathlib import Path
 
+from coordinator.domain.states import AttemptState, ItemState
 from coordinator.ledger.ledger import Ledger, _translated
 from coordinator.ledger.rows import Attempt, Dispatch
 
@@ -66,18 +67,38 @@ class PortableLedger:
         return Attempt.of(rows[0]) if rows else None
 
     def take_over(
-        self, attempts: Sequence[Attempt], *, number: int, name: str, token: str, memory_step: int
-    ) -> Dispatch:
+        self, dispatch: Dispatch, attempts: Sequence[Attempt], *, forgotten: bool = False
+    ) -> None:
         """Claim these ready attempts for a dispatch that was claimed before, under its own token.
 
-        What becomes of it then is what becomes of every claimed dispatch after a crash.
+        What becomes of it then is what becomes of every claimed dispatch after a crash; but where
+        it was sent and is `forgotten` by the cluster, it is out without a job.
         """
-        ledger = self._ledger
-        now = ledger._clock.now()
-        dispatch = Dispatch.claimed(number, name, token, attempts, now, memory_step=memory_step)
-        with ledger._transaction():
-            ledger._write_claims([dispatch], [attempts], why="taken over")
-        return dispatch
+        with self._ledger._transaction():
+            self._ledger._write_claims([dispatch], [attempts], why="taken over")
+            if forgotten:
+                self._ledger.move(dispatch, AttemptState.CLAIMED, AttemptState.SUBMITTED)
+
+    def pass_over(self, dispatch: Dispatch) -> None:
+        """Know of a dispatch that carries nothing: its number, name and token stay its own."""
+        with self._ledger._transaction():
+            self._ledger._write_claims([dispatch], [[]], why="passed over")
+            self._ledger.end(dispatch, [], why="passed over")
+
+    def reopen(self, attempts: Set[tuple[str, int, int]]) -> int:
+        """Give failed and stopped items the round that these are of; how many.
+
+        Args:
+            attempts: item, step and number; of an item whose last attempt is the one before.
+        """
+        ended = self._ledger.items(ItemState.FAILED, ItemState.STOPPED)
+        missed = [row for row in ended if (row.id, row.step, row.attempts + 1) in attempts]
+        return self._ledger.reopen(missed) if missed else 0
+
+    def documents(self) -> Iterator[str]:
+        """Every item as JSON, in list order."""
+        with _translated(self._ledger.path):
+            yield from (row["document"] for row in self._ledger._run("documents"))
 
     def _values(self) -> dict[str, str]:
         return {row["key"]: row["value"] for row in self._ledger._rows("values")}

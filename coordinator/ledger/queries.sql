@@ -126,6 +126,9 @@ SELECT step, state, n FROM attempt_tally WHERE n > 0
 -- name: item_ids
 SELECT id FROM items ORDER BY seq
 
+-- name: documents
+SELECT document FROM items ORDER BY seq
+
 -- name: items_ended
 SELECT i.seq, i.id, i.state, i.step, i.kind, i.round, a.number, a.reason, a.dispatch,
        d.name AS dispatch_name, a.memory_step
@@ -159,6 +162,47 @@ UPDATE dispatches SET purged = 1 WHERE id = :dispatch
 
 -- name: events
 SELECT * FROM events ORDER BY id
+
+-- name: last_event
+SELECT ifnull(max(id), 0) FROM events
+
+-- name: integrity
+PRAGMA integrity_check(1)
+
+-- name: strange_words
+SELECT 'items' AS name, state FROM items WHERE state NOT IN (SELECT value FROM json_each(:items))
+UNION ALL
+SELECT 'attempts', state FROM attempts WHERE state NOT IN (SELECT value FROM json_each(:attempts))
+UNION ALL
+SELECT 'dispatches', state FROM dispatches
+WHERE state <> 'ended' AND state NOT IN (SELECT value FROM json_each(:out))
+UNION ALL
+SELECT 'items', kind FROM items
+WHERE kind IS NOT NULL AND kind NOT IN (SELECT value FROM json_each(:kinds))
+UNION ALL
+SELECT 'attempts', kind FROM attempts
+WHERE kind IS NOT NULL AND kind NOT IN (SELECT value FROM json_each(:kinds))
+UNION ALL
+SELECT 'dispatches', stop_reason FROM dispatches
+WHERE stop_reason NOT IN (SELECT value FROM json_each(:reasons))
+UNION ALL
+SELECT 'items', 'no document' FROM items WHERE NOT json_valid(document)
+UNION ALL
+SELECT 'attempts', 'no list of files' FROM attempts WHERE NOT json_valid(files)
+LIMIT 1
+
+-- name: wrong_counts
+SELECT * FROM (
+    SELECT state, step, ifnull(kind, ''), count(*) FROM items GROUP BY 1, 2, 3
+    EXCEPT SELECT state, step, kind, n FROM item_tally)
+UNION ALL
+SELECT * FROM (
+    SELECT '', step, state, count(*) FROM attempts GROUP BY 2, 3
+    EXCEPT SELECT '', step, state, n FROM attempt_tally)
+UNION ALL
+SELECT '', a.step, a.state, a.id FROM attempts a JOIN dispatches d ON d.id = a.dispatch
+WHERE a.state IN (SELECT value FROM json_each(:out)) AND a.state <> d.state
+LIMIT 1
 
 -- name: last_pause
 SELECT action FROM events WHERE action IN ('paused', 'resumed') ORDER BY id DESC LIMIT 1

@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,25 +51,26 @@ class Dispatch:
     @classmethod
     def claimed(
         cls,
+        *,
         number: int,
+        step: int,
         name: str,
         token: str,
-        attempts: "Sequence[Attempt]",
+        memory_step: int,
+        size: int,
         now: float,
-        memory_step: int | None = None,
     ) -> "Dispatch":
-        """A new one, of these attempts; `memory_step`: where it is not theirs."""
-        first = attempts[0]
+        """One that the cluster has not heard of yet."""
         return cls(
             id=number,
-            step=first.step,
+            step=step,
             name=name,
             token=token,
             state=AttemptState.CLAIMED,
             job_id=None,
             stop_reason="",
-            memory_step=first.memory_step if memory_step is None else memory_step,
-            size=len(attempts),
+            memory_step=memory_step,
+            size=size,
             claimed_at=now,
             submitted_at=None,
             ended_at=None,

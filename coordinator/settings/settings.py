@@ -38,7 +38,14 @@ _HOST = re.compile(r"(?:\*\.)?[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+")
 
 
 def default_state_dir() -> Path:
-    return platformdirs.user_state_path("coordinator", appauthor=False)
+    try:
+        return platformdirs.user_state_path("coordinator", appauthor=False)
+    except RuntimeError as error:
+        raise UsageError(
+            "there is no place to keep batches in",
+            why="this user has no home folder, and HOME is not set",
+            hint="--state_dir FOLDER, or set COORDINATOR_STATE_DIR",
+        ) from error
 
 
 def _split(value: object) -> object:

@@ -45,21 +45,21 @@ class LocalStorage:
             return stream.read()
 
     def open(self, key: str) -> BinaryIO:
-        with _translated(key):
+        with self._translated(key):
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
             return os.fdopen(os.open(self._existing(key), flags), "rb")
 
     def write(self, key: str, data: bytes) -> None:
-        with _translated(key), self._aside(key) as stream:
+        with self._translated(key), self._aside(key) as stream:
             stream.write(data)
 
     def upload(self, path: Path, key: str) -> None:
-        with _translated(key), self._aside(key) as stream, path.open("rb") as source:
+        with self._translated(key), self._aside(key) as stream, path.open("rb") as source:
             shutil.copyfileobj(source, stream)
 
     def copy(self, source: str, target: str) -> None:
         """Objects never change once written, so both keys may share one file on disk."""
-        with _translated(source):
+        with self._translated(source):
             origin, there = self._existing(source), self.path(target)
             there.parent.mkdir(parents=True, exist_ok=True)
             aside = there.with_name(f".{there.name}.{os.getpid()}.link")
@@ -75,7 +75,7 @@ class LocalStorage:
             aside.unlink(missing_ok=True)  # rename of two links to one file leaves both
 
     def size(self, key: str) -> int | None:
-        with _translated(key):
+        with self._translated(key):
             try:
                 return self._existing(key).lstat().st_size
             except (FileNotFoundError, NotADirectoryError):
@@ -90,7 +90,7 @@ class LocalStorage:
 
     def list(self, prefix: str) -> Iterator[str]:
         above = checked_prefix(prefix).rpartition("/")[0]
-        with _translated(prefix):
+        with self._translated(prefix):
             folder = self.path(f"{above}/x").parent if above else self.root
             yield from self._below(folder, f"{above}/" if above else "", prefix)
 
@@ -107,16 +107,29 @@ class LocalStorage:
 
     def probe(self) -> None:
         there = next(p for p in (self.root, *self.root.parents) if p.exists() or p.is_symlink())
-        with _translated(str(there)), tempfile.TemporaryFile(dir=there) as file:
+        with self._translated(str(there)), tempfile.TemporaryFile(dir=there) as file:
             file.write(b"probe")
             file.seek(0)
             file.read()
 
     def delete(self, prefix: str) -> int:
         count = sum(1 for _ in self.list(checked_folder(prefix)))
-        with _translated(prefix), suppress(FileNotFoundError):
+        with self._translated(prefix), suppress(FileNotFoundError):
             shutil.rmtree(self.path(f"{prefix}x").parent)
         return count
+
+    @contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ObjectMissing(f"{key} is not there", why=str(error)) from error
+        except OSError as error:
+            raise StorageError(
+                f"{self.root / key} cannot be read or written",
+                why=error.strerror or str(error),
+                hint=f"check the disk, and the rights to {self.root}",
+            ) from error
 
     @contextmanager
     def _aside(self, key: str) -> Iterator[BinaryIO]:
@@ -147,17 +160,3 @@ def _entries(folder: Path) -> Iterator[tuple[str, str]]:
 def _is_aside(key: str) -> bool:
     name = key.rpartition("/")[2]
     return name.startswith(".") and name.endswith((".part", ".link"))
-
-
-@contextmanager
-def _translated(key: str) -> Iterator[None]:
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise ObjectMissing(f"{key} is not there", why=str(error)) from error
-    except OSError as error:
-        raise StorageError(
-            f"{key} cannot be read or written",
-            why=str(error),
-            hint="check the disk, and the rights to the output root",
-        ) from error

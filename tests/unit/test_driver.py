@@ -20,7 +20,7 @@ from coordinator.domain.states import FINISHED_ITEMS, AttemptState, FailureKind,
 from coordinator.domain.verdicts import Ending, StopReason
 from coordinator.engine import Batch, Driver, Recovery, Snapshot, Thresholds, Wish
 from coordinator.errors import ClusterUnavailable, JobRefused, StorageUnavailable
-from coordinator.ledger import Ledger
+from coordinator.ledger import Ledger, PortableLedger
 from coordinator.pipelines import Pipeline
 from coordinator.storage import Storage, open_storage
 from tests.fakes import HUNG, NO_DATA, NOT_BEGUN, OK, FakeCluster, FakeWorker, HandClock
@@ -65,7 +65,7 @@ class World:
         steps: Pipeline | None = None,
         wait_seconds: float = 0.0,
     ) -> None:
-        self.folder, self.clock = folder, HandClock()
+        self.folder, self.clock, self.count = folder, HandClock(), count
         self.cluster = FakeCluster(self.clock, lanes)
         self.storage: Storage = open_storage(str(folder / "out"))
         self.worker = FakeWorker(self.storage)
@@ -117,8 +117,18 @@ class World:
             self.work()
         pytest.fail(f"not over after {rounds} rounds: {self.ledger.tally()}")
 
+    def forget_ended(self) -> None:
+        """The cluster no longer knows what has ended."""
+        for job in [job for job, seen in self.cluster.jobs.items() if seen.ending is not None]:
+            self.cluster.forget(job)
+
+    def forget_all(self) -> None:
+        for job in list(self.cluster.jobs):
+            self.cluster.forget(job)
+
     def is_over(self) -> bool:
-        return set(self.ledger.tally().items) <= FINISHED_ITEMS
+        ended = set(self.ledger.tally().items) <= FINISHED_ITEMS
+        return ended and not PortableLedger(self.ledger).has_gap
 
     def states(self) -> dict[str, str]:
         return {row.id: str(row.state) for row in self.ledger.items(*ItemState)}

@@ -2,10 +2,15 @@
 PYTHON ?= python3
 VENV   ?= .venv
 PYTEST_ARGS ?=
+TEST_PROCESSES ?= 2
 
 BIN      := $(VENV)/bin
 UV_PIP   := $(BIN)/uv pip install --quiet --python $(BIN)/python
 STAMP    := $(VENV)/.made-
+PYTEST   := $(BIN)/python -m pytest
+SOAK     := $(PYTEST) -m soak --timeout=0
+# A process takes the next file when it has done one; the longest come first, as their folders do by name.
+FILE_BY_FILE := --dist loadgroup --no-loadscope-reorder
 
 # uv reads neither pip's index nor its certificate settings: hand them on, so that one set-up is enough.
 ifdef PIP_INDEX_URL
@@ -16,7 +21,8 @@ export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo cluster test lint system-packages soak soak-local soak-sim bench clean
+.PHONY: help setup setup-all demo cluster test lint system-packages bench clean
+.PHONY: soak soak-local soak-nomad soak-sim
 
 help:
 	@echo "make demo        set up, then translate and score 30 directions with a small model, on this machine"
@@ -24,9 +30,10 @@ help:
 	@echo "make cluster     a Nomad node and an S3 server on this machine to try things on, until Ctrl-C"
 	@echo "make setup       the virtual environment at $(VENV): core and worker; setup-all adds the developers' tools"
 	@echo "make lint        ruff and mypy"
-	@echo "make soak        what is too long for make test: hundreds of kills, thousands of jobs (an hour or two)"
-	@echo "make soak-local  of these, the 200 kills of a batch on the local executor (many minutes)"
-	@echo "make soak-sim    10,000 seeds of the simulation, 200 items each; goes on where it was interrupted"
+	@echo "make soak-local  200 kills of the coordinator on the local executor (10 to 40 minutes; goes on where it was)"
+	@echo "make soak-nomad  100 kills and 60 faults on a real Nomad of three servers (30 to 40 minutes; the same)"
+	@echo "make soak-sim    10,000 seeds of the simulation, 200 items each (the same)"
+	@echo "make soak        these, and all else that is too long for make test (an hour or two)"
 	@echo "make bench       the coordinator's overhead for 10,100 items; dispatches a second to Nomad"
 	@echo "make clean       remove $(VENV), caches and build products"
 
@@ -61,7 +68,8 @@ cluster: setup
 	@$(BIN)/python local-cluster/up.py
 
 test: setup-all system-packages lint
-	$(BIN)/python -m pytest -m "not soak" $(PYTEST_ARGS)
+	$(PYTEST) -m "not soak and not alone" -n $(TEST_PROCESSES) $(FILE_BY_FILE) $(PYTEST_ARGS)
+	$(PYTEST) -m "alone and not soak" $(PYTEST_ARGS)
 
 lint: setup-all
 	$(BIN)/ruff check .
@@ -71,11 +79,14 @@ lint: setup-all
 system-packages:
 	@tests/system-packages.sh
 
-soak: setup-all system-packages
-	$(BIN)/python -m pytest -m soak --timeout=0 $(PYTEST_ARGS)
+soak: soak-sim system-packages
+	$(SOAK) $(PYTEST_ARGS)
 
 soak-local: setup-all
-	$(BIN)/python -m pytest -m soak --timeout=0 tests/acceptance/test_kills.py $(PYTEST_ARGS)
+	$(SOAK) tests/acceptance/test_kills.py $(PYTEST_ARGS)
+
+soak-nomad: setup-all
+	$(SOAK) tests/acceptance/test_nomad_soak.py $(PYTEST_ARGS)
 
 soak-sim: setup-all
 	$(BIN)/python -m tests.simulation soak

@@ -1,7 +1,8 @@
 """Real Nomad agents on this machine: each a process with a folder and ports of its own.
 
-`dev_agent` is one server and one client, `cluster_of_three` one server and three clients, and
-`agent_with_acl` a `dev_agent` that asks for tokens. All keep their state over a restart.
+`dev_agent` is one server and one client, `cluster_of_three` one server and three clients,
+`three_servers` three of both, and `agent_with_acl` a `dev_agent` that asks for tokens. All keep
+their state over a restart.
 
 Server and client are never one process: such a client tries to register before its server has
 elected itself, and again only 15 to 30 s later.
@@ -13,7 +14,7 @@ import socket
 import string
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ REQUEST_SECONDS = 15.0
 # Neither Nomad gives these to tasks nor the system to outgoing connections: a restarted agent finds
 # its own still free.
 PORTS = range(10_000, 20_000)
+_taken: list[socket.socket] = []  # one for each port that was handed out
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Agent:
     folder: Path
     files: tuple[str, ...]  # of agents/*.hcl, without the suffix
     options: Options
-    server_rpc: int = 0  # the port of the server to join; 0: its own
+    servers: list["Agent"]  # of its cluster
     http: int = field(default_factory=lambda: free_port())
     rpc: int = field(default_factory=lambda: free_port())
     serf: int = field(default_factory=lambda: free_port())
@@ -132,8 +134,10 @@ class Agent:
             "http": self.http,
             "rpc": self.rpc,
             "serf": self.serf,
-            "server_rpc": self.server_rpc or self.rpc,
             "loopback": loopback,
+            "servers": len(self.servers),
+            "rpc_of_servers": _listed(server.rpc for server in self.servers),
+            "serf_of_others": _listed(each.serf for each in self.servers if each is not self),
         }
         return [self._filled(name, values) for name in self.files]
 
@@ -146,16 +150,21 @@ class Agent:
 
 @dataclass
 class Cluster:
-    """A server and its clients, with what a caller needs to reach them."""
+    """Servers and their clients, with what a caller needs to reach them."""
 
-    server: Agent
+    servers: list[Agent]
     clients: list[Agent]
     token: str = ""  # the management token, where ACLs are on
 
     @property
+    def server(self) -> Agent:
+        """The first one that runs."""
+        return next((server for server in self.servers if server.process), self.servers[0])
+
+    @property
     def agents(self) -> list[Agent]:
-        """All, the server first."""
-        return [self.server, *self.clients]
+        """All, the servers first."""
+        return [*self.servers, *self.clients]
 
     @property
     def address(self) -> str:
@@ -165,7 +174,7 @@ class Cluster:
     @property
     def folder(self) -> Path:
         """All that it has on disk; what else is put here goes with it."""
-        return self.server.folder.parent
+        return self.servers[0].folder.parent
 
     @property
     def environment(self) -> dict[str, str]:
@@ -186,6 +195,11 @@ class Cluster:
             raise requests.HTTPError(f"{answer.status_code} {answer.text}", response=answer)
         return answer.json() if answer.content else None
 
+    def leader(self) -> Agent | None:
+        """The server that leads, as another one may see it."""
+        address: str = self.call("GET", "status/leader")
+        return next((each for each in self.servers if address == f"127.0.0.1:{each.rpc}"), None)
+
     def nodes(self) -> dict[str, dict[str, Any]]:
         """The newest node of each name, as the server lists them."""
         listed = self.call("GET", "nodes")
@@ -193,8 +207,9 @@ class Cluster:
 
     def start(self, with_acl: bool = False) -> None:
         """Start all, and wait until they are ready."""
-        self.server.start()
-        self.wait_for(lambda: bool(self.call("GET", "status/leader")), "a leader")
+        for server in self.servers:
+            server.start()
+        self.wait_for(lambda: self.leader() is not None, "a leader")
         if with_acl:
             self.token = self.call("POST", "acl/bootstrap")["SecretID"]
         # Without a key, clients are refused.
@@ -238,6 +253,11 @@ def cluster_of_three(
     return _cluster(binary, options or SHORT_HEARTBEATS, clients=3)
 
 
+def three_servers(binary: str, options: Options | None = None) -> AbstractContextManager[Cluster]:
+    """Three servers, of which one leads, and three clients; a silent one is lost within 10 s."""
+    return _cluster(binary, options or SHORT_HEARTBEATS, clients=3, servers=3)
+
+
 def agent_with_acl(binary: str, options: Options | None = None) -> AbstractContextManager[Cluster]:
     """A `dev_agent` that refuses all without a token; the management token comes with it."""
     return _cluster(binary, options or Options(), clients=1, with_acl=True)
@@ -245,22 +265,32 @@ def agent_with_acl(binary: str, options: Options | None = None) -> AbstractConte
 
 @contextmanager
 def _cluster(
-    binary: str, options: Options, clients: int, with_acl: bool = False
+    binary: str, options: Options, clients: int, servers: int = 1, with_acl: bool = False
 ) -> Iterator[Cluster]:
     acl = ("acl",) if with_acl else ()
     docker = ("docker",) if options.docker_host else ()
     with kept_folder(options.docker_host) as folder, ExitStack() as stack:
+        cluster = Cluster([], [])
 
-        def agent(name: str, files: tuple[str, ...], server_rpc: int = 0) -> Agent:
-            made = Agent(binary, folder / name, ("common", *files, *acl), options, server_rpc)
+        def agent(name: str, *files: str) -> Agent:
+            path = folder / name
+            made = Agent(binary, path, ("common", *files, *acl), options, cluster.servers)
             stack.callback(made.kill)  # its tasks and folder are the keeper's
             return made
 
-        server = agent("server", ("server",))
-        names = [f"client{n}" for n in range(1, clients + 1)]
-        cluster = Cluster(server, [agent(name, ("client", *docker), server.rpc) for name in names])
+        cluster.servers += [agent(name, "server") for name in _names("server", servers)]
+        cluster.clients += [agent(name, "client", *docker) for name in _names("client", clients)]
         cluster.start(with_acl)
         yield cluster
+
+
+def _names(kind: str, count: int) -> list[str]:
+    return [f"{kind}{n}" for n in range(1, count + 1)]
+
+
+def _listed(ports: Iterable[int]) -> str:
+    """As a list of addresses in a configuration file."""
+    return ", ".join(f'"127.0.0.1:{port}"' for port in ports)
 
 
 def _takes_jobs(node: dict[str, Any] | None, options: Options) -> bool:
@@ -284,9 +314,16 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port on 127.0.0.1 that nobody listens on."""
+    """A port on 127.0.0.1 that nobody listens on, and that is given to no other caller meanwhile.
+
+    Whoever is given one may take seconds to listen there, and several processes ask at once. So a
+    name of the port's, which only one process at a time can have, is kept until this one ends.
+    """
     while True:
         port = random.choice(PORTS)
         with suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
+            name = socket.socket(socket.AF_UNIX)
+            _taken.append(name)
+            name.bind(f"\0local-cluster-port-{port}")
             return port

@@ -1,9 +1,13 @@
 """Fixtures and checks that every test shares."""
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.docker_engine import (  # noqa: F401  (fixtures)
     build_context,
@@ -32,6 +36,25 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         require_program("docker")
 
 
+class FileByFile(LoadFileScheduling):  # type: ignore[misc]
+    """The tests of a file run in one process; and so do all that need the one Docker engine."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "docker" if nodeid.endswith("@docker") else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileByFile | None:
+    """For `--dist loadgroup`, which puts the group of a test behind its name."""
+    return FileByFile(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("needs_docker"):
+            item.add_marker(pytest.mark.xdist_group("docker"))
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Callable[[str], Path]:
     """Finds a file or folder of the test data by its relative path; skips the test without it."""
@@ -40,10 +63,11 @@ def test_data() -> Callable[[str], Path]:
 
 @pytest.fixture
 def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Prints at once, past pytest."""
+    """Prints at once, past pytest, which leaves the processes that it starts no other stream."""
+    stream = "stderr" if "PYTEST_XDIST_WORKER" in os.environ else "stdout"
 
     def print_now(line: str) -> None:
         with capsys.disabled():
-            print(line, flush=True)
+            print(line, file=getattr(sys, stream), flush=True)
 
     return print_now

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from agents import Cluster, Options, agent_with_acl, cluster_of_three, dev_agent
@@ -53,9 +53,16 @@ def start_nomad() -> Iterator[StartAgent]:
 @pytest.fixture
 def nomad_namespace(nomad_agent: Cluster) -> Iterator[str]:
     """A namespace of the session's agent that is this test's alone; its jobs go at the end."""
-    name = new_namespace(nomad_agent)
+    with fresh_namespace(nomad_agent) as name:
+        yield name
+
+
+@contextmanager
+def fresh_namespace(cluster: Cluster) -> Iterator[str]:
+    """The name of a new namespace, which goes with all its jobs."""
+    name = new_namespace(cluster)
     yield name
-    remove_namespace(nomad_agent, name)
+    remove_namespace(cluster, name)
 
 
 def new_namespace(cluster: Cluster) -> str:

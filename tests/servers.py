@@ -16,6 +16,7 @@ from typing import Any
 
 import boto3
 import pytest
+from agents import free_port
 
 from coordinator.domain.reach import Reach
 from coordinator.storage import fetching
@@ -128,13 +129,6 @@ def wait_for(is_true: Callable[[], bool], seconds: float = START_SECONDS) -> Non
     while not is_true():
         assert time.monotonic() < end, f"not within {seconds} s"
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -1,6 +1,6 @@
 client {
   enabled           = true
-  servers           = ["127.0.0.1:$server_rpc"]
+  servers           = [$rpc_of_servers]
   network_interface = "$loopback"
   cpu_total_compute = $cpu_total_compute
   memory_total_mb   = $memory_total_mb

@@ -1,6 +1,11 @@
 server {
   enabled          = true
-  bootstrap_expect = 1
+  bootstrap_expect = $servers
+
+  server_join {
+    retry_join     = [$serf_of_others]
+    retry_interval = "1s"
+  }
 
   # Ended jobs stay, until purged: their outcomes are asked for.
   job_gc_threshold  = "$job_gc_threshold"

@@ -1,11 +1,9 @@
 """Killed at any moment and started again: nothing is lost, and nothing runs twice."""
 
-import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,13 +26,13 @@ from tests.acceptance.kills import (
     killed_batch,
     workplace,
 )
-from tests.support import REPOSITORY
+from tests.acceptance.soaks import SECONDS, Soak, every_tenth
+from tests.acceptance.strikes import Strikes
 
 pytestmark = [pytest.mark.needs_data, pytest.mark.timeout(600)]
 
 SEED = os.environ.get("COORDINATOR_TEST_SEED", "20")
-SOAK_KILLS, SOAK_SECONDS = 200, 40 * 60
-SOAK_FOLDER = REPOSITORY / ".soak"
+SOAK_KILLS = 200
 
 
 @pytest.fixture(scope="module")
@@ -61,15 +59,16 @@ def test_twenty_kills_of_the_coordinator(
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(2 * SOAK_SECONDS)
+@pytest.mark.timeout(2 * SECONDS)
 def test_two_hundred_kills_of_the_coordinator(
     place: Workplace, calm: dict[str, bytes], say: Callable[[str], None]
 ) -> None:
-    """Goes on, batch by batch, where an earlier run was interrupted: `.soak/state.json`."""
-    soak, deadline = Soak.begun(SOAK_FOLDER), time.monotonic() + SOAK_SECONDS
+    """Goes on, batch by batch, where an earlier run was interrupted."""
+    soak, deadline = Soak.begun("local"), time.monotonic() + SECONDS
     say(f"\nseed {soak.seed}, {soak.figures.kills} of {SOAK_KILLS} kills done earlier")
-    for name in soak.batches():
+    while soak.figures.kills < SOAK_KILLS:
         assert time.monotonic() < deadline, f"too slow: only {soak.figures}"
+        name = f"soak-{soak.figures.batches}"
         kills = min(10, SOAK_KILLS - soak.figures.kills)
         batch = killed_batch(
             place, name, f"{soak.seed} {name}", kills, soak.figures, every_tenth(say)
@@ -77,47 +76,16 @@ def test_two_hundred_kills_of_the_coordinator(
         assert batch.scores() == calm, f"seed {soak.seed}, batch {name}"
         soak.save()
     say(f"seed {soak.seed}: {soak.figures}")
-    soak.file.unlink()
-
-
-@dataclass
-class Soak:
-    """How far a soak is: its state file is written after each batch."""
-
-    file: Path
-    seed: str
-    figures: Figures
-
-    @classmethod
-    def begun(cls, folder: Path) -> "Soak":
-        file = folder / "state.json"
-        if not file.exists():
-            seed = os.environ.get("COORDINATOR_TEST_SEED", str(time.time_ns()))
-            return cls(file, seed, Figures())
-        state = json.loads(file.read_text())
-        return cls(file, state["seed"], Figures.of(state["figures"]))
-
-    def batches(self) -> Iterator[str]:
-        while self.figures.kills < SOAK_KILLS:
-            yield f"soak-{self.figures.batches}"
-
-    def save(self) -> None:
-        self.file.parent.mkdir(exist_ok=True)
-        aside = self.file.with_suffix(".part")
-        aside.write_text(json.dumps({"seed": self.seed, "figures": vars(self.figures)}))
-        aside.replace(self.file)
+    soak.done()
 
 
 def test_a_soak_goes_on_where_it_was(tmp_path: Path) -> None:
     figures = Figures(batches=1, kills=7, progress=[0.5], hit=Counter({"with jobs out": 7}))
-    begun = Soak(tmp_path / "state.json", "seed", figures)
+    begun = Soak(tmp_path / "a.json", "seed", figures, Strikes({"node lost": [1.5]}, 30, 2))
     begun.save()
-    assert Soak.begun(tmp_path) == begun
-
-
-def every_tenth(say: Callable[[str], None]) -> Callable[[str], None]:
-    """Passes on what is said of every tenth kill."""
-    return lambda line: say(line) if line.split()[1].endswith("0") else None
+    assert Soak.begun("a", tmp_path) == begun
+    begun.done()
+    assert Soak.begun("a", tmp_path).figures == Figures()
 
 
 # Kills of workers.

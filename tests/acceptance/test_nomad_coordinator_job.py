@@ -44,7 +44,10 @@ class CoordinatorJob:
 
     def register(self, **variables: Value) -> None:
         text = assignments({"batch": self.batch, "namespace": self.nomad.namespace, **variables})
-        body = {"JobHCL": JOB_FILE.read_text(), "Canonicalize": True, "Variables": text}
+        patient, quick = 'delay    = "15s"', 'delay    = "1s"'  # before it is restarted
+        assert patient in JOB_FILE.read_text()
+        job_file = JOB_FILE.read_text().replace(patient, quick)
+        body = {"JobHCL": job_file, "Canonicalize": True, "Variables": text}
         job = self._call("POST", "jobs/parse", json=body)
         self._call("POST", "jobs", json={"Job": job})
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from agents import Agent, Cluster
+from agents import Agent, Cluster, three_servers
 
 from tests.acceptance.batches import Workplace, ended, running, wait_until
 from tests.acceptance.kills import LANGUAGES, Figures, calm_scores, killed_batch, workplace
@@ -26,13 +26,12 @@ from tests.acceptance.on_nomad import (
 )
 from tests.fault_proxy import FaultProxy, Passing, fault_proxy, refusal
 from tests.servers import Answer, S3Server
-from tests.support import require_program
+from tests.support import require_cluster_program, require_program
 
 pytestmark = [pytest.mark.needs_data, pytest.mark.needs_nomad, pytest.mark.timeout(900)]
 
 SEED = os.environ.get("COORDINATOR_TEST_SEED", "20")
-KILLS, SOAK_KILLS = 8, 30
-SOAK = (pytest.mark.soak, pytest.mark.timeout(3600))
+KILLS = 8
 TUNING = ("--slots", 4, "--stop_threshold", 8, "--resume_threshold", 6)
 SECONDS_OF_503 = 20.0
 FAKETIME = "/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1"
@@ -51,9 +50,7 @@ def calm(place: Workplace) -> dict[str, bytes]:
     return calm_scores(place)
 
 
-@pytest.mark.parametrize("kills", [KILLS, pytest.param(SOAK_KILLS, marks=SOAK)])
 def test_kills_of_the_coordinator(
-    kills: int,
     place: Workplace,
     calm: dict[str, bytes],
     nomad_agent: Cluster,
@@ -62,9 +59,9 @@ def test_kills_of_the_coordinator(
 ) -> None:
     there = NomadWorkplace.on(Nomad(nomad_agent, nomad_namespace), place)
     figures = Figures()
-    while figures.kills < kills:
+    while figures.kills < KILLS:
         name = f"killed-{figures.batches}"
-        left = min(10, kills - figures.kills)
+        left = min(10, KILLS - figures.kills)
         batch = killed_batch(there, name, f"{SEED} {name}", left, figures, print)
         assert isinstance(batch, NomadBatch)
         assert_whole_on_nomad(batch)
@@ -164,6 +161,21 @@ def test_the_server_is_killed_during_dispatch(
             nomad_cluster_of_three.server.start()
             nomad_cluster_of_three.wait_until_ready()
         run.said = "the server was killed and started again twice"
+
+
+def test_the_leader_of_three_servers_is_killed(
+    small: Workplace, small_calm: dict[str, bytes], say: Callable[[str], None]
+) -> None:
+    with three_servers(require_cluster_program("nomad")) as agents:
+        leader = agents.leader()
+        assert leader is not None
+        follower = next(server for server in agents.servers if server is not leader)
+        there = NomadWorkplace.on(Nomad(agents, address=follower.address), small)
+        with disturbed(there, "leader-killed", small_calm, say) as run:
+            run.wait_for_home(1)
+            leader.kill()
+            seconds = until_next_home(run)
+            run.said = f"the leader was killed; the next job was home {seconds:.0f} s after that"
 
 
 def test_a_node_is_drained(

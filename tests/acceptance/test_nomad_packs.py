@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import REPOSITORY, require_cluster_program
 
-pytestmark = [pytest.mark.needs_nomad, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.alone, pytest.mark.needs_nomad, pytest.mark.timeout(900)]
 
 SOAK = (pytest.mark.soak, pytest.mark.timeout(3 * 3600))
 

@@ -12,6 +12,7 @@ from tests.support import REPOSITORY
 BENCHMARK = REPOSITORY / "benchmarks" / "overhead.py"
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_a_small_batch(tmp_path: Path) -> None:
     items = 200

@@ -452,6 +452,7 @@ def settled(cluster: Cluster, job: JobId) -> Ending:
 # what it costs
 
 
+@pytest.mark.alone
 def test_the_cost_of_a_job_is_small(tmp_path: Path) -> None:
     count, cluster = 250, open_in(tmp_path)
     begin = time.monotonic()
@@ -466,6 +467,7 @@ def test_the_cost_of_a_job_is_small(tmp_path: Path) -> None:
     assert seconds / count < 0.5
 
 
+@pytest.mark.alone
 def test_observing_costs_next_to_nothing_for_pending_jobs(tmp_path: Path) -> None:
     cluster = open_in(tmp_path, slots=1)
     running = submit(cluster, "running", FOREVER)

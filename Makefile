@@ -10,7 +10,7 @@ STAMP    := $(VENV)/.made-
 PYTEST   := $(BIN)/python -m pytest
 SOAK     := $(PYTEST) -m soak --timeout=0
 # A process takes the next file when it has done one; the longest come first, as their folders do by name.
-FILE_BY_FILE := --dist loadgroup --no-loadscope-reorder
+FILE_BY_FILE := --dist loadfile --no-loadscope-reorder
 
 # uv reads neither pip's index nor its certificate settings: hand them on, so that one set-up is enough.
 ifdef PIP_INDEX_URL

@@ -1,5 +1,6 @@
 """Fixtures and checks that every test shares."""
 
+import functools
 import os
 import sys
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from tests.nomad_agents import (  # noqa: F401  (fixtures)
     start_nomad,
 )
 from tests.servers import loopback_allowed, s3_bucket, s3_server  # noqa: F401  (fixtures)
-from tests.support import require_data, require_program
+from tests.support import REPOSITORY, require_data, require_program
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -37,22 +38,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 class FileByFile(LoadFileScheduling):  # type: ignore[misc]
-    """The tests of a file run in one process; and so do all that need the one Docker engine."""
+    """The tests of a file run in one process, and all files that need the one Docker engine too."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "docker" if nodeid.endswith("@docker") else super()._split_scope(nodeid)
+        file = super()._split_scope(nodeid)
+        return "docker" if _needs_docker(file) else file
+
+
+@functools.cache
+def _needs_docker(file: str) -> bool:
+    return "needs_docker" in (REPOSITORY / file).read_text()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileByFile | None:
-    """For `--dist loadgroup`, which puts the group of a test behind its name."""
-    return FileByFile(config, log) if config.getvalue("dist") == "loadgroup" else None
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.get_closest_marker("needs_docker"):
-            item.add_marker(pytest.mark.xdist_group("docker"))
+    return FileByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from tests.acceptance.stage import Stage, StruckPlace
 TUNING = ("--slots", 4, "--stop_threshold", 8, "--resume_threshold", 6)
 SECONDS_OF_503 = 20.0
 PATIENCE = 300.0  # seconds that anything may take
+OUT = "state IN ('claimed', 'submitted', 'running')"
 LEFT = 4  # items not begun yet that a batch must have for another fault
 Say = Callable[[str], None]
 
@@ -72,10 +73,11 @@ class Struck:
         return self.batch.count("items WHERE state = 'waiting'")
 
     def strike(self, fault: str) -> float:
-        """How long after the fault all that was out at its beginning had succeeded, in seconds."""
-        at_stake = self._steps("state IN ('claimed', 'submitted', 'running')")
+        """How long after the fault all that was out when it began or ended was done, in seconds."""
+        at_stake = self._steps(OUT)
         FAULTS[fault](self)
         over_at = time.monotonic()
+        at_stake |= self._steps(OUT)
         self.until(lambda: at_stake <= self._steps("state = 'succeeded'"))
         return time.monotonic() - over_at
 
@@ -86,16 +88,13 @@ class Struck:
 
     def busiest(self) -> Agent:
         """The client that most of its jobs run on."""
-        nodes: Counter[str] = Counter()
+        return max(self.stage.agents.clients, key=lambda each: self.allocations(each, "running"))
 
-        def look() -> bool:
-            found = self.batch.place.nomad.allocations(self.batch.prefix)
-            nodes.update(each["NodeName"] for each in found if each["ClientStatus"] == "running")
-            return bool(nodes)
-
-        wait_until(look, PATIENCE)
-        name = nodes.most_common()[0][0]
-        return next(client for client in self.stage.agents.clients if client.name == name)
+    def allocations(self, client: Agent, *states: str) -> int:
+        """How many of its jobs are on that client, as Nomad says, and in one of these states."""
+        found = self.batch.place.nomad.allocations(self.batch.prefix)
+        here = (each for each in found if each["NodeName"] == client.name)
+        return sum(each["ClientStatus"] in states for each in here)
 
 
 # The faults. Each returns when it is over.
@@ -121,10 +120,10 @@ def leader_killed(run: Struck) -> None:
 
 
 def node_lost(run: Struck) -> None:
-    """A node loses power with jobs on it; it is back when Nomad has given it up."""
+    """A node loses power with jobs on it; it is back when Nomad has given these up."""
     agents, client = run.stage.agents, run.busiest()
     client.lose()
-    agents.wait_for(lambda: agents.nodes()[client.name]["Status"] == "down", "the node to be down")
+    agents.wait_for(lambda: not run.allocations(client, "running", "unknown"), "jobs to be lost")
     client.start()
     agents.wait_until_ready()
 
@@ -188,7 +187,7 @@ def struck_batch(
                     break
                 seconds = run.strike(fault)
                 strikes.seconds.setdefault(fault, []).append(seconds)
-                say(f"{name}: {fault}; {seconds:.1f} s after that all it had hit was done")
+                say(f"{name}: {fault}; {seconds:.1f} s later all that was out had succeeded")
             done = ended(process)
         assert done.returncode == 0, done.stderr
         assert_sound(batch, place.witnessed() - before)

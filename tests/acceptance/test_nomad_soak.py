@@ -84,7 +84,7 @@ class Ground:
 def test_a_hundred_kills_and_ten_of_each_fault(ground: Ground, say: Say) -> None:
     """Goes on, batch by batch, where an earlier run was interrupted."""
     soak, deadline = Soak.begun(f"nomad-{KILLS}-{ROUNDS}"), time.monotonic() + SECONDS
-    say(f"\n{soak}")
+    say(f"\nseed {soak.seed}: {soak.figures.kills} kills, {soak.strikes.count} faults done earlier")
     while (faults := faults_left(soak)) or soak.figures.kills < KILLS:
         assert time.monotonic() < deadline, f"too slow: only {soak}"
         if faults:

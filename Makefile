@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 PYTEST_ARGS ?=
-TEST_PROCESSES ?= 2
+TEST_PROCESSES ?= 0
 
 BIN      := $(VENV)/bin
 UV_PIP   := $(BIN)/uv pip install --quiet --python $(BIN)/python

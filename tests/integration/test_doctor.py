@@ -156,7 +156,7 @@ def test_a_nomad_that_forgets_soon(
     seen = Doctor(capsys, "--cluster", "nomad")
     assert seen.code == 0
     assert {seen.of(about)[0][0] for about in ("job_gc_threshold", "event_buffer_size")} == {"warn"}
-    client = dataclasses.replace(nomad, server=nomad.clients[0])  # another agent is asked
+    client = dataclasses.replace(nomad, servers=nomad.clients)  # another agent is asked
     use(client, monkeypatch)
     seen = Doctor(capsys, "--cluster", "nomad")
     assert seen.of("gc_max_allocs")[0][0] == "warn"

@@ -5,7 +5,7 @@
 set -uo pipefail
 
 # program:package
-needs="dockerd:docker.io debootstrap:debootstrap strace:strace faketime:faketime"
+needs="dockerd:docker.io debootstrap:debootstrap strace:strace faketime:faketime openssl:openssl"
 
 missing=()
 for pair in $needs; do

@@ -7,6 +7,8 @@ allowed one, whose words point there, is on 127.0.0.1.
 import contextlib
 import json
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,9 +26,20 @@ from coordinator.errors import BadInput, CoordinatorError, ExitCode, SourceUnrea
 from coordinator.storage import fetching, is_remote, open_location
 from tests import stac
 from tests.servers import Answer, WebServer, serving, web_server
+from tests.support import require_program
 
 ALLOWED = Reach(networks=(ip_network("127.0.0.1"),))
 EVERYTHING = Reach(networks=(ip_network("0.0.0.0/0"), ip_network("::/0")))
+
+
+def has_ipv6() -> bool:
+    """Whether this machine can talk to itself by IPv6; some containers cannot."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
 
 # Each of these is one of the two servers, if somebody connects to it.
 SPELLINGS = (
@@ -50,6 +63,7 @@ SPELLINGS = (
     "http://[0:0:0:0:0:0:0:1]:{v6}/x",
     "http://[0000:0000:0000:0000:0000:0000:0000:0001]:{v6}/x",
 )
+REACHABLE = tuple(text for text in SPELLINGS if "{v6}" not in text or has_ipv6())
 # And these lead to what a cloud or a network keeps for itself, or to no web server at all.
 ELSEWHERE = (
     "http://169.254.169.254/latest/meta-data/",
@@ -129,7 +143,8 @@ class Forbidden:
 
     def __init__(self) -> None:
         self.reached: list[str] = []
-        self.ports = {"v4": self._serve("127.0.0.2"), "v6": self._serve("::1")}
+        v6 = self._serve("::1") if has_ipv6() else 9
+        self.ports = {"v4": self._serve("127.0.0.2"), "v6": v6}
 
     def _serve(self, address: str) -> int:
         reached = self.reached
@@ -266,7 +281,7 @@ def test_what_may_not_be_fetched_is_not_asked_and_said(
     assert len(forbidden.reached) == before
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("spelling", REACHABLE)
 def test_each_spelling_does_reach_them_where_all_is_allowed(
     forbidden: Forbidden, spelling: str
 ) -> None:
@@ -403,6 +418,35 @@ def test_a_proxy_is_not_asked_for_what_may_not_be_fetched(
             open_location("http://169.254.169.254/latest")
         assert proxy.requests == []
         assert open_location(f"http://{PUBLIC}/x").read() == b"by the proxy"
+
+
+@pytest.fixture
+def certified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """TLS for a server called `named.example`, which this process trusts."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = [require_program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes"]
+    made += ["-days", "1", "-subj", "/CN=test", "-addext", "subjectAltName=DNS:named.example"]
+    subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def test_with_tls_the_certificate_is_checked_against_the_name(
+    certified: ssl.SSLContext, resolver: dict[str, list[list[str]]]
+) -> None:
+    """The connection goes to a number, yet the name is what the server has to prove."""
+    resolver |= {"named.example": [["127.0.0.1"]], "other.example": [["127.0.0.1"]]}
+    names = []
+    certified.sni_callback = lambda _socket, name, _context: names.append(name)
+    handler = body(iter([b"good"]), 4)
+    with serving(handler, certified) as url:
+        port = url.rpartition(":")[2]
+        assert open_location(f"https://named.example:{port}/").read() == b"good"
+        assert names == ["named.example"]
+        with pytest.raises(SourceUnreachable, match="certificate"):
+            open_location(f"https://other.example:{port}/")
 
 
 # how much

@@ -13,6 +13,7 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def special_files(folder: Path, elsewhere: Path) -> list[str]:
     (folder / "zero").symlink_to("/dev/zero")
     os.mkfifo(folder / "pipe")
     names = ["link", "climbing", "loop", "proc", "zero", "pipe"]
-    if os.geteuid() == 0:
+    with suppress(PermissionError):  # a right of root
         os.mknod(folder / "device", stat.S_IFCHR | 0o600, os.makedev(1, 5))
         names.append("device")
     return names

@@ -72,11 +72,11 @@ def test_a_list_of_a_million_items_is_read_in_bounded_memory(tmp_path: Path) -> 
 @pytest.mark.parametrize("size", [GB - 1, GB + 1])
 def test_a_list_of_one_line_of_a_gigabyte_is_refused_by_its_line(tmp_path: Path, size: int) -> None:
     path = sparse(tmp_path / "list.txt", size, b"first\n")
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(BadInput, match=r"list\.txt") as caught:
         read_item_list(path)
     assert ":2 is longer than" in str(caught.value) or "larger than" in str(caught.value)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_a_run_list_of_one_long_line_is_refused_by_its_line(tmp_path: Path) -> None:
@@ -144,9 +144,9 @@ def test_of_a_stream_from_far_away_too(tmp_path: Path, size: int) -> None:
 
 def test_a_stream_in_small_pieces_takes_no_longer() -> None:
     pieces = itertools.repeat(b"x" * 100, 3 * nomad_logs.LARGEST // 100)
-    began = time.monotonic()
+    began = time.process_time()
     nomad_logs._copy_bounded(iter(pieces), io.BytesIO())
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 NOISE = {
@@ -173,6 +173,7 @@ def seconds_to_scan(data: bytes) -> float:
     return time.process_time() - began
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", NOISE)
 def test_a_hostile_log_takes_little_longer_than_a_calm_one(name: str) -> None:
     data = NOISE[name]
@@ -180,6 +181,7 @@ def test_a_hostile_log_takes_little_longer_than_a_calm_one(name: str) -> None:
     assert min(seconds_to_scan(data) for _ in range(2)) < 0.2 + 4 * seconds_to_scan(calm)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("unit", ["{", "a=", "0-", "/a", "a/", "1.1", "0x", "-", "~/", "9,", "é/"])
 def test_what_is_alike_is_found_in_linear_time(unit: str) -> None:
     def seconds(length: int) -> float:

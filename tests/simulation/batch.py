@@ -16,7 +16,7 @@ from unittest.mock import patch
 import structlog
 
 from coordinator.clock import SimulatedClock
-from coordinator.cluster import JobId, JobSpec
+from coordinator.cluster import Cluster, JobId, JobSpec
 from coordinator.cluster.simulated import Faults, Run, SimulatedJob, SimulatedWorker, World
 from coordinator.domain.handoff import Handoff, HandoffItem
 from coordinator.domain.items import WorkItem
@@ -37,6 +37,7 @@ from tests.simulation.lives import (
     MortalLedger,
     MortalStorage,
 )
+from tests.simulation.nomad import nomad_by_the_clock, nomad_cluster_over
 from tests.simulation.people import People
 from tests.simulation.plan import Plan, plan_of
 
@@ -127,7 +128,11 @@ class Simulation:
     def run(self) -> None:
         """Submit the batch, and resume it until it is finished. Raises Violated."""
         stage = Backstage(Random(self.plan.seed + 2), self.clock, self.plan.laziness)
-        with _quiet(self.story), staged(stage), _bursts_of(self.plan.burst):
+        with ExitStack() as stack:
+            stack.enter_context(_quiet(self.story))
+            stack.enter_context(staged(stage))
+            stack.enter_context(_bursts_of(self.plan.burst))
+            stack.enter_context(nomad_by_the_clock(self.clock))
             self._submit()
             while not self._lived_to_the_end():
                 self._wait_for_the_next_life()
@@ -164,7 +169,7 @@ class Simulation:
 
     def _live(self, life: Life) -> None:
         """As `coordinator submit --resume` does."""
-        cluster = MortalCluster(life, self.world, tells_lanes=self.plan.tells_lanes)
+        cluster = self._cluster(life)
         storage = MortalStorage(life, self.shelf, self.clock, self.faults, self.story.tell)
         clock = MortalClock(life, self.clock, self.world, self.plan.rhythm, self.people.act)
         MortalLedger.life = life
@@ -177,7 +182,13 @@ class Simulation:
         finally:
             ledger.close()
 
-    def _drive(self, coordinator: Driver, cluster: MortalCluster) -> None:
+    def _cluster(self, life: Life) -> Cluster:
+        plan = self.plan
+        if plan.speaks_nomad:
+            return nomad_cluster_over(life, self.world, plan.pipeline, tells_lanes=plan.tells_lanes)
+        return MortalCluster(life, self.world, tells_lanes=plan.tells_lanes)
+
+    def _drive(self, coordinator: Driver, cluster: Cluster) -> None:
         self.story.tell(f"recovered: {coordinator.recover()}")
         wish = coordinator.run(self._look)
         if wish is not Wish.FINISH:

@@ -8,14 +8,17 @@ from importlib import resources
 from typing import Any
 from unittest.mock import patch
 
-from coordinator.cluster import JobId, Observation, Phase
+from coordinator.cluster import JobId, Observation, Phase, Request
+from coordinator.cluster.nomad import tracking
+from coordinator.cluster.nomad.api import NomadRefusal
+from coordinator.cluster.nomad.cluster import NomadCluster
 from coordinator.domain.states import AttemptState
 from coordinator.domain.verdicts import Ending, Verdict
 from coordinator.engine import collect
 from coordinator.engine.dispatching import Dispatcher
 from coordinator.engine.driver import Driver
 from coordinator.engine.reconcile import Changes, reconcile
-from coordinator.errors import ClusterUnavailable, JobRefused
+from coordinator.errors import ClusterUnavailable, CredentialsError, JobRefused
 from coordinator.ledger import ControlDesk, Dispatch, Ledger, ledger
 
 Bug = Callable[[], AbstractContextManager[Any]]
@@ -41,6 +44,25 @@ def trust_the_id_of_a_repeated_dispatch() -> AbstractContextManager[Any]:
         return original(self, *args)
 
     return patch.object(Dispatcher, "_burst", burst)
+
+
+def trust_what_nomad_answers() -> AbstractContextManager[Any]:
+    """After a repetition, the job that Nomad tells of is not looked up."""
+
+    def dispatch(self: NomadCluster, request: Request) -> Any:
+        try:
+            return JobId(self._asked_to_dispatch(request)["DispatchedJobID"])
+        except NomadRefusal as error:
+            return JobRefused(str(error))
+        except (ClusterUnavailable, CredentialsError) as error:
+            return error
+
+    return patch.object(NomadCluster, "_dispatch", dispatch)
+
+
+def take_a_dead_job_for_an_ended_one() -> AbstractContextManager[Any]:
+    """What Nomad calls dead may still run: that its allocations do is not looked at."""
+    return patch.object(tracking, "is_over", lambda job, _allocations: job["Status"] == "dead")
 
 
 def count_a_stopped_job_as_success() -> AbstractContextManager[Any]:
@@ -173,6 +195,8 @@ def publish_when_the_ledger_is_told() -> AbstractContextManager[Any]:
 BUGS: tuple[Bug, ...] = (
     confirm_before_claim,
     trust_the_id_of_a_repeated_dispatch,
+    trust_what_nomad_answers,
+    take_a_dead_job_for_an_ended_one,
     count_a_stopped_job_as_success,
     purge_before_the_log_is_home,
     retry_without_a_new_token,

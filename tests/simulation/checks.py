@@ -14,6 +14,7 @@ from coordinator.domain.handoff import Outcome, has_sizes, is_of, leaves_all, pa
 from coordinator.domain.paths import AttemptKeys, BatchKeys
 from coordinator.domain.states import DONE, FINISHED_ITEMS, AttemptState, FailureKind, ItemState
 from coordinator.errors import ObjectMissing
+from tests.simulation.nomad import bare_id
 from tests.simulation.plan import STEPS
 
 if TYPE_CHECKING:
@@ -33,11 +34,12 @@ class Remains:
         with closing(sqlite3.connect(simulation.ledger_folder / "ledger.db")) as db:
             db.row_factory = sqlite3.Row
             self.items = _rows(db, "SELECT * FROM items ORDER BY seq")
-            self.dispatches = _rows(db, "SELECT * FROM dispatches ORDER BY id")
+            dispatches = _rows(db, "SELECT * FROM dispatches ORDER BY id")
             self.events = _rows(db, "SELECT * FROM events ORDER BY id")
             self.attempts = _rows(
                 db, "SELECT a.*, i.id AS name FROM attempts a JOIN items i ON i.seq = a.item"
             )
+        self.dispatches = [{**d, "job_id": bare_id(d["job_id"] or "")} for d in dispatches]
 
     @cached_property
     def of_dispatch(self) -> dict[int, list[Row]]:
@@ -116,7 +118,7 @@ def one_dispatch_has_one_real_job(remains: Remains) -> Iterator[str]:
     for job, dispatches in ids.items():
         if dispatches > 1:
             yield f"{job} is the job of {dispatches} dispatches"
-        if JobId(job) not in remains.world.ever:
+        if job not in remains.world.ever:
             yield f"{job} is no job that the cluster ever had"
 
 
@@ -291,7 +293,7 @@ def every_dispatch_is_home(remains: Remains) -> Iterator[str]:
 
 
 def _logs_missed(remains: Remains, dispatch: Row, path: Any) -> Iterator[str]:
-    job = remains.world.ever.get(JobId(dispatch["job_id"] or ""))
+    job = remains.world.ever.get(dispatch["job_id"])
     if job is None or not job.has_logs or dispatch["token"] in remains.world.forgotten:
         return
     home = path.read_bytes() if path.exists() else None

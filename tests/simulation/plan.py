@@ -54,6 +54,7 @@ RATES: Mapping[Fault, tuple[float, float]] = {
 # What is true of an item however often it is tried.
 FATES: Mapping[Fault, float] = {F.MODEL_ERROR: 0.02, F.BAD_INPUT: 0.02, F.NO_DATA: 0.03}
 STEPS = ("translate", "score")
+LARGER_MB = 2  # of memory, where a job of the first step ran out of it
 FEW = 50  # items, of which each may have a dispatch of its own
 
 
@@ -96,6 +97,7 @@ class Plan:
     keep_jobs: bool
     wait_seconds: float
     burst: int
+    speaks_nomad: bool  # whether the real cluster on Nomad is between, over a simulated API
     rhythm: float  # seconds that the coordinator sleeps at least, where it sleeps at all
     laziness: float  # how likely work that threads would do is put off
     rates: Mapping[Fault, float]
@@ -106,11 +108,12 @@ class Plan:
 
     def __str__(self) -> str:
         rates = ", ".join(f"{fault} {rate:.3f}" for fault, rate in self.rates.items())
+        where = " on Nomad" if self.speaks_nomad else ""
         orders = ", ".join(f"{o.what} at sleep {o.sleeps}" for o in self.orders) or "none"
         crashes = ", ".join(map(str, self.crashes)) or "none"
         return (
-            f"seed {self.seed}: {self.items} items in packs of {self.packs}, {self.lanes} lanes "
-            f"on {self.nodes} nodes{'' if self.tells_lanes else ' (not told)'}, "
+            f"seed {self.seed}{where}: {self.items} items in packs of {self.packs}, "
+            f"{self.lanes} lanes on {self.nodes} nodes{'' if self.tells_lanes else ' (not told)'}, "
             f"stop at {self.thresholds.stop_at}, resume at {self.thresholds.resume_at}, "
             f"bursts of {self.burst}, crashes after {crashes}; people: {orders}\nfaults: {rates}"
         )
@@ -136,6 +139,7 @@ def plan_of(seed: int, items: int) -> Plan:
         lanes=random.choice((2, 5, 16)),
         tells_lanes=random.random() < 0.5,
         nodes=random.choice((1, 3, 8)),
+        speaks_nomad=Random(f"{seed} speaks Nomad").random() < 0.4,
         keep_jobs=random.random() < 0.2,
         wait_seconds=random.choice((0.0, 0.0, 0.0, 0.3)),
         burst=random.choice((2, 8, 128)),
@@ -218,7 +222,7 @@ def _pipeline(first: int, second: int) -> Pipeline:
         {
             "name": "simulated",
             "steps": [
-                {**common, **translate, "resources": {"memory_mb": [1, 2]}},
+                {**common, **translate, "resources": {"memory_mb": [1, LARGER_MB]}},
                 {**common, **score, "inputs": {"text": "translate/t.txt"}},
             ],
         }

@@ -38,6 +38,7 @@ class Run:
     stderr: bytearray = field(default_factory=bytearray)
     is_alive: bool = True  # whether its process is there
     is_over: bool = False  # whether the cluster says that it has ended
+    is_lost: bool = False  # whether it was given up, for its node was missed
     turn: int = 0  # what was planned for an earlier one is void
     stop: StopReason = StopReason.NONE
     ending: Ending | None = None

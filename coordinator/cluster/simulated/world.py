@@ -193,7 +193,7 @@ class World:
         """The cluster sees that a run has ended, or gives it up."""
         if run.is_over:
             return
-        run.is_over = True
+        run.is_over, run.is_lost = True, ending.gone
         stop = run.stop
         run.ending = Ending(
             gone=ending.gone and not stop,

@@ -102,6 +102,10 @@ class Collector:
         self._batch, self._ledger, self._cluster = batch, ledger, cluster
         self._storage, self._clock = storage, clock
         self._fetching: dict[int, Future[_Fetched | CoordinatorError]] = {}
+        # Of dispatches that are not home yet: a store that fails now and then would else never let
+        # all of a large pack come at once.
+        self._whole: dict[int, _Evidence] = {}  # attempt -> what it left
+        self._published: set[int] = set()  # attempts
         self._untold: dict[int, tuple[Dispatch, JobId]] = {}
         self.same_failure = SameFailure(batch.max_same_failure)
         self.excuses: Callable[[Ending], bool] = lambda _ending: False
@@ -145,10 +149,16 @@ class Collector:
                 why = _in_words(home.ending)
                 self._ledger.end(home.dispatch, home.ends, why=why)
                 self._untold.pop(home.dispatch.id, None)
+                self._forget(home.ends)
         for home in homes:
             self.same_failure.add(home.ends, home.ending)
         troubles = [each for each in (*fetched, *kept) if isinstance(each, CoordinatorError)]
         return Collected(homes, troubles[0] if troubles else None)
+
+    def _forget(self, ends: Iterable[AttemptEnd]) -> None:
+        for end in ends:
+            self._whole.pop(end.attempt.id, None)
+            self._published.discard(end.attempt.id)
 
     def is_on_its_way(self, dispatch: Dispatch) -> bool:
         """Whether what an ended dispatch left is being fetched just now."""
@@ -184,7 +194,7 @@ class Collector:
         with _log_tree(logs.outcomes):
             logs.outcomes.mkdir(parents=True, exist_ok=True)
         note = self._save_logs(opened.ended.dispatch, logs.folder)
-        return _Fetched(opened.ended, [self._evidence(a) for a in opened.attempts], note)
+        return _Fetched(opened.ended, [self._found(a) for a in opened.attempts], note)
 
     def _judged(self, found: _Fetched) -> _Judged:
         return _Judged(found, self._ends(found.evidence, found.ended.ending))
@@ -213,6 +223,13 @@ class Collector:
         return sum(size is not None for size in _KEEPS.map(self._storage.size, keys))
 
     # evidence and verdicts
+
+    def _found(self, attempt: Attempt) -> _Evidence:
+        """What an attempt left; a whole outcome is read once."""
+        found = self._whole.get(attempt.id) or self._evidence(attempt)
+        if found.outcome is not None:
+            self._whole[attempt.id] = found
+        return found
 
     def _evidence(self, attempt: Attempt) -> _Evidence:
         keys = self._keys(attempt)
@@ -320,12 +337,13 @@ class Collector:
 
         The steps' own folders lie there too: a file that is called like one stays in its attempt's.
         """
-        if outcome is None or end.state not in DONE:
+        if outcome is None or end.state not in DONE or end.attempt.id in self._published:
             return
         keys = self._keys(end.attempt)
         for file in (f for f in outcome.files if f.name not in self._batch.step_names):
             target = self._batch.keys.published(end.attempt.item.id, file.name)
             self._storage.copy(keys.file(file.name), target)
+        self._published.add(end.attempt.id)
 
     def _keys(self, attempt: Attempt) -> AttemptKeys:
         step = self._batch.pipeline.steps[attempt.step].name

@@ -129,6 +129,8 @@ class Dispatcher:
                 dispatches = self._ledger.claim(packs, self._batch.job_name)
                 claimed += zip(dispatches, packs, strict=True)
                 self._next_at = self._clock.monotonic() + self._batch.wait_seconds
+            if claimed:  # a refusal or a crash may come before anybody looks again
+                self.update_pause()
         return claimed
 
     def _most_at_once(self, room: float) -> int:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from coordinator.engine import Wish, dispatching, driver
+from coordinator.engine import Thresholds, Wish, dispatching, driver
+from coordinator.errors import JobRefused
 from coordinator.parallel import staged
 from tests.unit.test_driver import World, pipeline
 
@@ -59,3 +60,13 @@ def test_what_has_ended_is_not_undone_by_an_older_picture(tmp_path: Path) -> Non
         job.ending = ending
         world.tick()
     assert world.history("i0")[0] == (0, 1, "succeeded", None)
+
+
+def test_a_refusal_does_not_undo_the_pause_that_it_filled(tmp_path: Path) -> None:
+    """Two of two are in flight, and one is refused: that is not the resume threshold yet."""
+    world = World(tmp_path, count=4, lanes=1, steps=pipeline(1), thresholds=Thresholds(2, 0))
+    world.cluster.fail("submit", JobRefused("told to"))
+    world.tick()
+    assert world.ledger.was_paused()
+    world.tick()
+    assert len(world.ledger.out()) == 1

@@ -9,7 +9,7 @@ from coordinator.errors import StorageUnavailable
 from tests.unit.test_driver import World, pipeline
 
 
-@pytest.mark.parametrize("method", ["read", "copy"])
+@pytest.mark.parametrize("method", ["open", "copy"])
 def test_a_large_pack_comes_home_in_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:

@@ -58,7 +58,8 @@ def read_yaml(path: Path) -> YamlDocument:
         BadInput: not there, too large, not YAML, aliases, repeated keys, or no mapping.
     """
     try:
-        raw = path.read_bytes()[: MAX_BYTES + 1]
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise BadInput(f"{path} cannot be read", why=error.strerror or str(error)) from error
     if len(raw) > MAX_BYTES:

@@ -7,22 +7,27 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from coordinator.catalog import open_source, read_item_list
+from coordinator.cluster import JobId
+from coordinator.cluster.local.job import JobFolder
 from coordinator.cluster.local.logs import LARGEST
 from coordinator.cluster.nomad import logs as nomad_logs
+from coordinator.cluster.nomad.job_files import read_source
 from coordinator.domain.alike import normalised
 from coordinator.domain.handoff import Failure
 from coordinator.domain.states import FailureKind as K
 from coordinator.domain.verdicts import Ending
 from coordinator.errors import BadInput
+from coordinator.pipelines import read_pipeline
 from coordinator.reports import ItemLog, local_reports
 from coordinator.reports.run_list import read_run_list
 from coordinator.reports.scan import scan
-from coordinator.settings import parse_yaml
+from coordinator.settings import load_settings, parse_yaml
 from tests.log_trees import LogBuilder, outcome
 
 MB, GB = 1 << 20, 1 << 30
@@ -113,6 +118,26 @@ def test_of_a_long_log_head_and_tail_come_home(tmp_path: Path, size: int) -> Non
     peak, _ = peak_mb(code, source, tmp_path / "home")
     check_kept(tmp_path / "home")
     assert peak < 100
+
+
+def test_of_a_long_log_only_the_end_is_read_for_its_last_line(tmp_path: Path) -> None:
+    job = JobFolder(tmp_path, JobId("j"))
+    job.path.mkdir(parents=True)
+    sparse(job.path / "stderr", 10 * GB, b"first\n", b"\nlast words\n")
+    began = time.process_time()
+    assert job.last_words() == "last words"
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("read", [read_pipeline, load_settings, read_source])
+def test_a_settings_or_job_file_of_gigabytes_is_refused_at_once(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    path = sparse(tmp_path / "huge.yml", 10 * GB)
+    began = time.process_time()
+    with pytest.raises(BadInput, match=r"huge\.yml is larger than"):
+        read(path)
+    assert time.process_time() - began < 1
 
 
 def check_kept(home: Path) -> None:

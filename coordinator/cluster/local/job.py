@@ -28,6 +28,7 @@ from typing import Any
 from coordinator.clock import timestamp
 from coordinator.cluster.base import JobId, JobSpec, Resources
 from coordinator.cluster.local import shim
+from coordinator.cluster.local.logs import read_from
 from coordinator.domain.verdicts import Ending, StopReason
 from coordinator.errors import JobRefused
 
@@ -166,10 +167,12 @@ class JobFolder:
 
     def last_words(self) -> str:
         """The last line on the standard error stream."""
+        stream = self.path / STDERR
         try:
-            lines = (self.path / STDERR).read_bytes()[-2000:].decode(errors="replace").split("\n")
+            end = stream.lstat().st_size
         except OSError:
             return ""
+        lines = read_from(stream, max(0, end - 2000)).decode(errors="replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     # stopping

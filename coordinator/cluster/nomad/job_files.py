@@ -54,7 +54,8 @@ def read_source(path: Path) -> SourceText:
         BadInput: it cannot be read, is too large or not UTF-8.
     """
     try:
-        raw = path.read_bytes()[: MAX_BYTES + 1]
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
         text = raw.decode()
     except OSError as error:
         raise BadInput(f"{path} cannot be read", why=error.strerror or str(error)) from error

@@ -1,8 +1,9 @@
 """The clock, behind a protocol so that tests and simulations move time by hand."""
 
-import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 
@@ -30,7 +31,8 @@ class SystemClock:
     """The machine's clock."""
 
     def __init__(self) -> None:
-        self._woken = threading.Event()
+        # An Event has a lock, which the thread that a signal interrupts may hold just then.
+        self._wakes: SimpleQueue[None] = SimpleQueue()
 
     def now(self) -> float:
         return time.time()
@@ -39,11 +41,13 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        self._woken.wait(max(0.0, seconds))
-        self._woken.clear()
+        with suppress(Empty):
+            self._wakes.get(timeout=max(0.0, seconds))
+            while True:  # however often it was woken, that was one sleep
+                self._wakes.get_nowait()
 
     def wake(self) -> None:
-        self._woken.set()
+        self._wakes.put(None)
 
 
 class SimulatedClock:

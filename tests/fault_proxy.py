@@ -2,9 +2,12 @@
 
 import contextlib
 import http.client
-from collections.abc import Callable, Iterator
+import io
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from typing import Any, BinaryIO
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -29,7 +32,26 @@ class FaultProxy:
     url: str = ""
     fault: Callable[[Passing], Answer | None] = lambda _request: None  # None = pass it on
     cut: Callable[[Passing], bool] = lambda _request: False  # whether its answer is lost on the way
+    # A body without a length, as it comes; None = an answer like any other.
+    pour: Callable[[Passing], Iterable[bytes] | None] = lambda _request: None
+    seconds_a_byte: Callable[[Passing], float] = lambda _request: 0.0  # head and body
     seen: list[Passing] = field(default_factory=list)
+
+
+class Dripping(io.BufferedIOBase):
+    """Writes one byte at a time, for as long as there is a pause after each."""
+
+    def __init__(self, to: BinaryIO, pause: Callable[[], float]) -> None:
+        self._to, self._pause = to, pause
+
+    def write(self, data: Any) -> int:
+        for byte in bytes(data):
+            self._to.write(bytes((byte,)))
+            time.sleep(self._pause())
+        return len(data)
+
+    def flush(self) -> None:
+        self._to.flush()
 
 
 def refusal(code: str, status: int = 400) -> Answer:
@@ -70,19 +92,38 @@ def fault_proxy(
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             request = Passing(self.command, self.path, dict(self.headers.items()))
             proxy.seen.append(request)
+            if (pieces := proxy.pour(request)) is not None:
+                self.pour(pieces)
+                return
             status, headers, data = proxy.fault(request) or self.passed_on(request, body)
             if proxy.cut(request):
                 self.close_connection = True
                 return
+            direct = self.wfile
+            if proxy.seconds_a_byte(request):
+                self.wfile = Dripping(direct, lambda: proxy.seconds_a_byte(request))
+            with contextlib.suppress(OSError):
+                self.answer(status, headers, data)
+            self.wfile = direct
+
+        def answer(self, status: int, headers: dict[str, str], data: bytes) -> None:
             self.send_response(status)
             for name, value in {"content-length": str(len(data)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
-            with contextlib.suppress(OSError):
-                if self.command != "HEAD":
-                    self.wfile.write(data)
+            if self.command != "HEAD":
+                self.wfile.write(data)
 
         do_POST = do_PUT = do_DELETE = do_HEAD = do_GET
+
+        def pour(self, pieces: Iterable[bytes]) -> None:
+            self.close_connection = True
+            self.send_response(200)
+            self.send_header("connection", "close")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for piece in pieces:
+                    self.wfile.write(piece)
 
         def passed_on(self, request: Passing, body: bytes) -> Answer:
             connection = http.client.HTTPConnection(upstream.removeprefix("http://"), timeout=60)

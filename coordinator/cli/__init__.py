@@ -9,5 +9,7 @@ def main(argv: list[str] | None = None) -> int:
 
     mend_streams()
     from coordinator.cli.app import run
+    from coordinator.cli.interrupts import answered
 
-    return run(sys.argv[1:] if argv is None else argv)
+    given = sys.argv[1:] if argv is None else argv
+    return answered(run, given)

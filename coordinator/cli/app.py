@@ -16,8 +16,10 @@ from coordinator.cli import (
     verbs_nomad,
     verbs_run,
 )
+from coordinator.cli.interrupts import say_interrupted
 from coordinator.cli.output import Output
-from coordinator.errors import CoordinatorError, ExitCode, Interrupted, UsageError
+from coordinator.commands.departure import ANSWER_SECONDS, departure
+from coordinator.errors import CoordinatorError, ExitCode, UsageError
 
 app = App(
     name="coordinator",
@@ -25,6 +27,7 @@ app = App(
     help="Run batches of jobs on Nomad or on this machine, and account for every item.",
     help_format="plaintext",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # `run` says more than nothing
     default_parameter=Parameter(name_transform=str.lower, show_default=False),
 )
 for module in (
@@ -55,9 +58,9 @@ def run(argv: list[str]) -> int:
         output.error(_usage_error(error, argv))
         return int(ExitCode.USAGE)
     except KeyboardInterrupt:
-        output.error(
-            Interrupted("interrupted", hint="the same again; a batch goes on with --resume")
-        )
+        if departure.is_ordered:  # its words are said here
+            departure.within(ANSWER_SECONDS, ExitCode.INTERRUPTED)
+        say_interrupted(argv)
         return int(ExitCode.INTERRUPTED)
     except Exception as defect:
         if debug:

@@ -13,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.cli.output import Output
+from coordinator.cli.show import go_on
 from coordinator.cli.words import clock_time, duration
+from coordinator.commands.driving import Watch
 from coordinator.domain.shown import for_terminal
 from coordinator.engine import Recovery, Snapshot, StepProgress
 
@@ -75,6 +77,12 @@ class Display(_OnTerminal):
         if recovery.adopted or recovery.sent_again:
             self._output.say(f"resumed: {recovery}")
 
+    def on_left(self, batch: str) -> None:
+        """The process ends right now: what the batch waited for did not answer."""
+        self.__exit__(None, None, None)
+        why = "left without waiting for an answer; what runs runs on"
+        self._output.result({"batch": batch, "halted": why}, f"  {why}", f"  {go_on(batch)}")
+
     def _changes(self, snapshot: Snapshot) -> str:
         """What is worth a line at once: a pause, its end, an outage, a new kind of failure."""
         pause = snapshot.paused if _is_asked(snapshot) else bool(snapshot.paused)
@@ -103,6 +111,10 @@ class Checking(_OnTerminal):
         else:
             self._output.say(line)
         self._said_at = now
+
+
+def watch_of(display: Display) -> Watch:
+    return Watch(display.on_tick, display.on_signal, display.on_recovery, display.on_left)
 
 
 def _live(output: Output) -> Live | None:

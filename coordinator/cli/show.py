@@ -45,7 +45,7 @@ def driven_lines(driven: Driven) -> Iterator[Line]:
     if driven.halted:
         yield f"  {safe(driven.halted)}"
     if driven.exit_code in (ExitCode.INTERRUPTED, ExitCode.STOPPED_EARLY):
-        yield f"  stopped early; nothing is lost. Go on with: {resume_command(driven.record.batch)}"
+        yield f"  {go_on(driven.record.batch)}"
 
 
 def outcome_lines(results: Results) -> Iterator[str]:
@@ -135,6 +135,10 @@ def failed_table(status: Status) -> Table:
         cells = (item.id, str(item.kind or ""), step, str(item.attempts), item.reason)
         table.add_row(*(Text(safe(cell)) for cell in cells))
     return table
+
+
+def go_on(batch: str) -> str:
+    return f"stopped early; nothing is lost. Go on with: {resume_command(batch)}"
 
 
 def resume_command(batch: str) -> str:

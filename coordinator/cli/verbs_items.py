@@ -11,7 +11,7 @@ from rich.text import Text
 
 from coordinator.bootstrap import make_clock
 from coordinator.catalog import count_items, make_collection, open_source, show_item
-from coordinator.cli.live import Checking, Display
+from coordinator.cli.live import Checking, Display, watch_of
 from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
 from coordinator.cli.show import outcome_lines
@@ -186,7 +186,7 @@ def _show_report(output: Output, report: Report) -> None:
 
 def _shown(output: Output, run: Callable[[Watch], Driven]) -> Driven:
     with Display(output) as display:
-        driven = run(Watch(display.on_tick, display.on_signal, display.on_recovery))
+        driven = run(watch_of(display))
     for line in outcome_lines(driven.results):
         output.say(line)
     return driven

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import App, Group, Parameter, validators
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.live import Checking, Display
+from coordinator.cli.live import Checking, Display, watch_of
 from coordinator.cli.options import (
     NO_COMMON,
     NO_TUNING,
@@ -245,8 +245,7 @@ def _write_list(output: Output, ids: list[str], path: Path) -> int:
 
 def _drive(output: Output, run: Callable[[Watch], Driven], *, unattended: bool = False) -> int:
     with Display(output) as display:
-        watch = Watch(display.on_tick, display.on_signal, display.on_recovery)
-        driven = run(watch)
+        driven = run(watch_of(display))
     document = {"results": driven.results.to_json(), "halted": driven.halted}
     output.result(document, *driven_lines(driven))
     return int(ExitCode.OK if unattended and driven.is_settled else driven.exit_code)

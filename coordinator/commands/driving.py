@@ -3,13 +3,15 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from coordinator.bootstrap import batch_folder, make_cluster, make_key_shelf, set_up_log
 from coordinator.clock import Clock
 from coordinator.cluster import Cluster, StillHeld
 from coordinator.commands.credentials import KeyKeeper
+from coordinator.commands.departure import ANSWER_SECONDS, departure
 from coordinator.commands.item_list import keep_item_list
 from coordinator.commands.record import BatchRecord, record_of
 from coordinator.commands.results import Results, results_of
@@ -32,6 +34,14 @@ OnSignal = Callable[[str], None]
 
 _DRAINING = "stopping: what runs is waited for; Ctrl-C again leaves at once, jobs run on"
 _LEAVING = "leaving: the jobs run on"
+
+# Seconds that a tick has left when it is time to leave: at Ctrl-C a person waits for it.
+_LAST_TICK: dict[int, float] = {
+    signal.SIGINT: ANSWER_SECONDS,
+    signal.SIGTERM: 5.0,
+    signal.SIGHUP: 5.0,
+}
+_FAREWELL = 10.0  # for what comes after it: saving the ledger, letting go of the lock
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,7 @@ class Watch:
     on_tick: OnTick = lambda _snapshot: None
     on_signal: OnSignal = lambda _message: None
     on_recovery: Callable[[Recovery], None] = lambda _recovery: None
+    on_left: Callable[[str], None] = lambda _batch: None  # what hung was not waited for
 
 
 def drive(
@@ -152,10 +163,12 @@ class _Run:
         batch = record.to_batch()
         driver = Driver(batch, ledger, cluster, storage, self.clock, save=saver, keys=keys)
         self.reins.hold(driver)
-        with _signals(driver, self.watch.on_signal) as signals:
+        last_words = partial(self.watch.on_left, record.batch)
+        with _signals(driver, self.watch.on_signal, last_words) as signals:
             recovery = driver.recover()
             self.watch.on_recovery(recovery)
             driver.run(self.watch.on_tick)
+            signals.farewell()
             results = results_of(ledger, record)
             self._save_at_last(saver)
             if results.is_finished and not record.keep_jobs:
@@ -205,23 +218,35 @@ def _leave_word(record: BatchRecord, ledger: Ledger, storage: Storage) -> None:
 class _Signals:
     driver: Driver
     say: OnSignal
+    last_words: Callable[[], None]
     first: int = 0
-    seen: list[int] = field(default_factory=list)
+    leaves: bool = False
 
     def handle(self, number: int, _frame: Any) -> None:
+        drains = number == signal.SIGINT and not self.first
         self.first = self.first or number
-        drains = number == signal.SIGINT and not self.seen
-        self.seen.append(number)
         self.driver.wish(Wish.DRAIN if drains else Wish.LEAVE)
+        if not drains:
+            self._end_within(0.0 if self.leaves else _LAST_TICK[number])
+            self.leaves = True
         with suppress(RuntimeError):  # the signal came amid a write; the next look says it again
             self.say(_DRAINING if drains else _LEAVING)
 
+    def farewell(self) -> None:
+        """The last tick is over, where it was one."""
+        if self.leaves:
+            self._end_within(_FAREWELL)
+
+    def _end_within(self, seconds: float) -> None:
+        by_hand = self.first == signal.SIGINT
+        code = ExitCode.INTERRUPTED if by_hand else ExitCode.STOPPED_EARLY
+        departure.within(seconds, code, self.last_words)
+
 
 @contextmanager
-def _signals(driver: Driver, say: OnSignal) -> Iterator[_Signals]:
-    state = _Signals(driver, say)
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    old = {number: signal.signal(number, state.handle) for number in numbers}
+def _signals(driver: Driver, say: OnSignal, last_words: Callable[[], None]) -> Iterator[_Signals]:
+    state = _Signals(driver, say, last_words)
+    old = {number: signal.signal(number, state.handle) for number in _LAST_TICK}
     try:
         yield state
     finally:

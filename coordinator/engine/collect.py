@@ -342,8 +342,15 @@ class Collector:
         keys = self._keys(end.attempt)
         for file in (f for f in outcome.files if f.name not in self._batch.step_names):
             target = self._batch.keys.published(end.attempt.item.id, file.name)
-            self._storage.copy(keys.file(file.name), target)
+            self._copy(keys.file(file.name), target)
         self._published.add(end.attempt.id)
+
+    def _copy(self, source: str, target: str) -> None:
+        """Its size was told a moment ago: what is not there now is looked for again."""
+        try:
+            self._storage.copy(source, target)
+        except ObjectMissing as error:
+            raise StorageUnavailable(f"{error.what} any more", why=error.why) from error
 
     def _keys(self, attempt: Attempt) -> AttemptKeys:
         step = self._batch.pipeline.steps[attempt.step].name

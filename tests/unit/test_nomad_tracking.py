@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -35,10 +36,10 @@ class Api:
         self.listings += 1
         return Reply(list(self.jobs.values()))
 
-    def document(self, reply: Reply) -> Any:
+    def listed(self, reply: Reply) -> Any:
         return json.loads(reply.content)
 
-    def get(self, *path: str, **_: Any) -> Any:
+    def get_all(self, *path: str, **_: Any) -> Any:
         return self.allocations[JobId(path[1])]
 
     def put(self, job: JobId, status: str, *found: dict[str, Any], index: int = 1) -> None:
@@ -95,6 +96,17 @@ def test_a_nodes_clock_makes_no_job_late_that_was_seen_before(api: Api, tracker:
     tracker.hint()
     seen = tracker.observe([job])[job]
     assert seen.phase is Phase.RUNNING and seen.running_seconds < 60
+
+
+def test_a_node_whose_clock_is_late_makes_no_job_older_than_its_allocation(
+    api: Api, tracker: Tracker
+) -> None:
+    """A coordinator that starts anew has not seen it begin; the node says: ten minutes ago."""
+    placed_at = parsedate_to_datetime(Reply(None).headers["Date"]).timestamp() - 5
+    found = allocation("running", state="running") | {"CreateTime": int(placed_at * 1e9)}
+    api.put(JOBS[0], "running", found)
+    seen = tracker.observe([JOBS[0]])[JOBS[0]]
+    assert seen.phase is Phase.RUNNING and 4 < seen.running_seconds < 60
 
 
 def test_a_job_that_waits_again_does_not_run(api: Api, tracker: Tracker) -> None:

@@ -20,7 +20,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -96,8 +96,9 @@ class JobFolder:
 
     def remove(self) -> None:
         """Take the folder away at once, then its content; a repeat ends what a crash left."""
-        if self.path.is_dir():
-            self.path.rename(self._new_aside())
+        while self.path.is_dir():
+            with suppress(FileNotFoundError):  # somebody else takes it away, or clears up aside
+                self.path.rename(self._new_aside())
         self._clear()
 
     def _new_aside(self) -> Path:

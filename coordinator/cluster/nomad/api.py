@@ -5,7 +5,10 @@ longer than an election (a server without a leader answers after 5 s), connectio
 next call, and an error says whether another try may help.
 """
 
+import io
+import json
 import os
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +23,9 @@ from nomad.api.exceptions import BaseNomadException
 from coordinator.errors import ClusterError, ClusterUnavailable, CredentialsError
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 15.0
+WHOLE_SECONDS = 60.0  # for the body of a document: one that drips is as good as none
 
+_CHUNK = 2**16
 _SHOWN = 300  # characters of Nomad's own words in a message
 # What a server says, with status 500, of a request that it will never take.
 _REFUSALS = (
@@ -79,14 +84,21 @@ class NomadApi:
         """The JSON document at `path`."""
         return self.document(self.call("get", *path, params=params))
 
-    def get_or_none(self, *path: str, **params: Any) -> Any:
-        """The JSON document at `path`, or None if it is not there."""
+    def get_or_none(self, *path: str, **params: Any) -> dict[str, Any] | None:
+        """The JSON object at `path`, or None if it is not there."""
         try:
-            return self.get(*path, **params)
+            found = self.get(*path, **params)
         except NomadRefusal as error:
             if error.status == 404:
                 return None
             raise
+        if not isinstance(found, dict):
+            raise self._foreign(found)
+        return found
+
+    def get_all(self, *path: str, **params: Any) -> list[dict[str, Any]]:
+        """The list at `path`, of documents with an ID each."""
+        return self.listed(self.call("get", *path, params=params))
 
     def put(self, *path: str, json: Any = None, **params: Any) -> Any:
         return self.document(self.call("put", *path, params=params, json=json))
@@ -107,6 +119,20 @@ class NomadApi:
                 why=f"status {reply.status_code}, and no JSON",
                 hint="check NOMAD_ADDR, and what stands between here and there",
             ) from error
+
+    def listed(self, reply: requests.Response) -> list[dict[str, Any]]:
+        """The list of a reply. Raises ClusterUnavailable: what answers is something else."""
+        found = self.document(reply)
+        if not isinstance(found, list) or not all(map(_has_id, found)):
+            raise self._foreign(found)
+        return found
+
+    def _foreign(self, found: object) -> ClusterUnavailable:
+        return ClusterUnavailable(
+            f"what answers at {self.address.address} is no Nomad",
+            why=f"Nomad would not say {json.dumps(found)[:_SHOWN]}",
+            hint="check NOMAD_ADDR, and what stands between here and there",
+        )
 
     def stream(self, *path: str, read_seconds: float, **params: Any) -> requests.Response:
         """A reply whose body is read as it comes; the caller closes it."""
@@ -179,6 +205,28 @@ class NomadApi:
         )
 
 
+class _InTime(requests.Session):
+    """Reads bodies as a whole within a time limit; a timeout alone ends none that drips."""
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        as_it_comes = options.pop("stream", False)
+        reply = super().send(request, stream=True, **options)
+        if not as_it_comes:
+            reply.raw = io.BytesIO(_whole(reply))  # decoded, and it gives its connection back
+        return reply
+
+
+def _whole(reply: requests.Response) -> bytes:
+    """All of a body. Raises ReadTimeoutError where it does not come to its end."""
+    deadline, pieces = time.monotonic() + WHOLE_SECONDS, []
+    while piece := reply.raw.read1(_CHUNK, decode_content=True):
+        pieces.append(piece)
+        if time.monotonic() > deadline:
+            reply.close()
+            raise requests.ReadTimeout(f"not all of the answer came within {WHOLE_SECONDS:.0f} s")
+    return b"".join(pieces)
+
+
 class _AnyPath(Requester):
     """Reaches every path below /v1, not only those of one endpoint."""
 
@@ -199,7 +247,7 @@ def _requester(address: NomadAddress) -> Requester:
 
 def _session(address: str) -> requests.Session:
     """Proxies are looked up once, not at every request; what .netrc holds is never sent."""
-    session = requests.Session()
+    session = _InTime()
     session.proxies.update(requests.utils.get_environ_proxies(address))
     session.trust_env = False
     session.max_redirects = 0  # the token is for this address alone
@@ -217,6 +265,10 @@ def _refuses(status: int, path: str, said: str) -> bool:
     if status != 500 or any(text in said for text in _OUTAGES):
         return status in (400, 405, 409, 413)
     return path.startswith("client/fs/") or any(text in said for text in _REFUSALS)
+
+
+def _has_id(entry: object) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("ID"), str)
 
 
 def _said(reply: requests.Response) -> str:

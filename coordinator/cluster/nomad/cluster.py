@@ -153,8 +153,9 @@ class NomadCluster:
             return JobRefused(f"Nomad refuses {request.job.name}", why=error.why)
         except (ClusterUnavailable, CredentialsError) as error:
             return self._sought(request) or error
-        if reply.get("EvalID") and not request.again:
-            return JobId(reply["DispatchedJobID"])
+        new = reply.get("DispatchedJobID")
+        if isinstance(new, str) and reply.get("EvalID") and not request.again:
+            return JobId(new)
         # After a repetition it is looked up: the job that is answered may not exist.
         return self._sought(request) or ClusterUnavailable(
             f"Nomad answered for {request.job.name}, and does not show the job",
@@ -165,8 +166,8 @@ class NomadCluster:
         parent = self._parent_of(request.job)
         body = {"Meta": {"handoff": request.job.handoff}, "IdPrefixTemplate": request.job.name}
         query = {"idempotency_token": request.token, **parent.where}
-        reply: Document | None = self._api.post("job", parent.id, "dispatch", json=body, **query)
-        return reply or {}
+        reply = self._api.post("job", parent.id, "dispatch", json=body, **query)
+        return reply if isinstance(reply, dict) else {}
 
     def _sought(self, request: Request) -> JobId | None:
         """The job, where its dispatch was carried out though no good answer came."""
@@ -178,7 +179,7 @@ class NomadCluster:
     def find(self, job: JobSpec, token: str) -> JobId | None:
         parent = self._parent_of(job)
         prefix = f"{parent.id}/dispatch-{job.name}-"
-        for child in self._api.get("jobs", prefix=prefix, **parent.where):
+        for child in self._api.get_all("jobs", prefix=prefix, **parent.where):
             whole = self._api.get_or_none("job", child["ID"], **parent.where)
             if whole and whole.get("DispatchIdempotencyToken") == token:
                 self._tracker.sent(JobId(child["ID"]))
@@ -218,7 +219,7 @@ class NomadCluster:
 
     def read_log(self, job: JobId, stream: str, offset: int) -> bytes:
         _, site = self._known(job)
-        last = newest(self._api.get("job", job, "allocations", **site.where))
+        last = newest(self._api.get_all("job", job, "allocations", **site.where))
         if last is None:
             return b""
         return Logs(self._api, site.where).read(last["ID"], site.main_task, stream, offset)
@@ -309,10 +310,10 @@ class NomadCluster:
 
     def _placement_of(self, job: JobId) -> Placement:
         parent, _ = self._known(job)
-        evaluations = self._api.get("job", job, "evaluations", **parent.where)
+        evaluations = self._api.get_all("job", job, "evaluations", **parent.where)
         asked = room_asked_by(self._api.get_or_none("job", job, **parent.where) or {})
         try:
-            nodes = self._api.get("nodes", resources="true", **parent.where)
+            nodes = self._api.get_all("nodes", resources="true", **parent.where)
         except CredentialsError:  # reading nodes is a right of its own; without it, wait and see
             return placement_of(evaluations, None, asked)
         return placement_of(evaluations, nodes, asked)
@@ -320,10 +321,9 @@ class NomadCluster:
     def _registered(self, parent: Parent) -> bool:
         return self._api.get_or_none("job", parent.id, **parent.where) is not None
 
-    def _children(self, parent: Parent) -> list[Document]:
+    def _children(self, parent: Parent) -> Sequence[Document]:
         prefix = f"{parent.id}/dispatch-"
-        found: list[Document] = self._api.get("jobs", prefix=prefix, **parent.where)
-        return found
+        return self._api.get_all("jobs", prefix=prefix, **parent.where)
 
 
 def _unsure(request: Request) -> ClusterUnavailable:

@@ -25,6 +25,7 @@ class Started:
 
     allocation: str
     node: str
+    placed_at: float  # by the server's clock, epoch seconds
     started_at: str  # by the node's clock, RFC 3339; "" = its main task has not started
     waits_for: str  # what the task says that it waits for, or ""
 
@@ -80,7 +81,8 @@ def started(allocations: Sequence[Document], main_task: str) -> Started | None:
     waits_for = "" if started_at else _last_words(state)
     if last["ClientStatus"] == "unknown":  # nobody knows whether it runs, so its time stands still
         started_at, waits_for = "", "its node is disconnected"
-    return Started(last["ID"], last.get("NodeName") or "", started_at, waits_for)
+    placed_at = (last.get("CreateTime") or 0) / 1e9
+    return Started(last["ID"], last.get("NodeName") or "", placed_at, started_at, waits_for)
 
 
 def _never_placed(job: Document) -> Ending:

@@ -154,7 +154,7 @@ def check(api: NomadApi, parents: Sequence[Parent]) -> list[Checked]:
 def refuse_foreign(api: NomadApi, parents: Sequence[Parent]) -> dict[str, Any]:
     """What Nomad has under the parents' IDs, None = nothing. Raises BatchExists if not ours."""
     known = {p.id: api.get_or_none("job", p.id, **p.where) for p in parents}
-    problems = [_foreign(p, known[p.id]) for p in parents if not _is_ours(p, known[p.id])]
+    problems = [_foreign(p, known[p.id] or {}) for p in parents if not _is_ours(p, known[p.id])]
     if problems:
         raise BatchExists(
             f"jobs of another batch {parents[0].batch} are on the cluster",

@@ -144,7 +144,7 @@ class Tracker:
         for place in sorted(places):
             reply = self._api.call("get", "jobs", params={"prefix": self._prefix, **dict(place)})
             self._server_time = _date_of(reply.headers.get("Date", ""))
-            found.update((JobId(job["ID"]), job) for job in self._api.document(reply))
+            found.update((JobId(job["ID"]), job) for job in self._api.listed(reply))
         self._jobs = found
 
     def _look_closer(self, alive: Sequence[JobId]) -> None:
@@ -182,7 +182,8 @@ class Tracker:
         """When a task started, by our steady clock.
 
         What was seen before it started cannot have run for longer than since then. Of others the
-        age is told by the clocks of node and server; our own wall clock has no part in it.
+        age is told by the clocks of node and server; our own wall clock has no part in it. By the
+        server's alone it is no older than its allocation, however late the node's clock is.
         """
         now, before = time.monotonic(), self._runs.get(job)
         if not run.started_at:
@@ -190,7 +191,8 @@ class Tracker:
             return None
         if before and before.since is not None and before.started.allocation == run.allocation:
             return before.since
-        age = max(0.0, self._server_time - _seconds_of(run.started_at))
+        began = max(_seconds_of(run.started_at), run.placed_at)
+        age = max(0.0, self._server_time - began)
         return max(now - age, self._idle_at.get(job, now - age))
 
     def _listed_allocations(self, jobs: Sequence[JobId]) -> list[Sequence[Document]]:
@@ -202,13 +204,12 @@ class Tracker:
                 parents[_place_of(site)].add(job.rpartition("/dispatch-")[0])
         for place, ids in parents.items():
             wanted = " or ".join(f'Job.ParentID == "{parent}"' for parent in sorted(ids))
-            for allocation in self._api.get("allocations", filter=wanted, **dict(place)):
+            for allocation in self._api.get_all("allocations", filter=wanted, **dict(place)):
                 details.get(allocation["JobID"], []).append(allocation)
         return [details[job] for job in jobs]
 
     def _allocations(self, job: JobId, site: Site) -> Sequence[Document]:
-        found: list[Document] = self._api.get("job", job, "allocations", **site.where)
-        return found
+        return self._api.get_all("job", job, "allocations", **site.where)
 
     # answers
 

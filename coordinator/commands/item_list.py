@@ -10,7 +10,7 @@ from pathlib import Path
 from coordinator.commands.record import BatchRecord, digest_of
 from coordinator.domain.items import WorkItem
 from coordinator.domain.paths import BatchKeys
-from coordinator.errors import BadInput, ObjectMissing
+from coordinator.errors import BadInput, ObjectMissing, StorageError
 from coordinator.ledger import Ledger, PortableLedger
 from coordinator.storage import Storage
 
@@ -22,11 +22,22 @@ def keep_item_list(ledger: Ledger, storage: Storage, batch: str) -> None:
     key = BatchKeys(batch).item_list
     if storage.size(key) is not None:
         return
-    with tempfile.TemporaryDirectory(prefix="items-") as folder:
-        file = Path(folder) / "items.jsonl.gz"
-        with gzip.open(file, "wt", compresslevel=_QUICKEST, encoding="utf-8") as stream:
-            stream.writelines(f"{document}\n" for document in PortableLedger(ledger).documents())
-        storage.upload(file, key)
+    try:
+        with tempfile.TemporaryDirectory(prefix="items-") as folder:
+            file = Path(folder) / "items.jsonl.gz"
+            _pack(ledger, file)
+            storage.upload(file, key)
+    except OSError as error:
+        raise StorageError(
+            f"the item list of {batch} cannot be packed in {tempfile.gettempdir()}",
+            why=error.strerror or str(error),
+            hint="free that disk, or set TMPDIR to a folder on another; then --resume",
+        ) from error
+
+
+def _pack(ledger: Ledger, file: Path) -> None:
+    with gzip.open(file, "wt", compresslevel=_QUICKEST, encoding="utf-8") as stream:
+        stream.writelines(f"{document}\n" for document in PortableLedger(ledger).documents())
 
 
 def kept_items(storage: Storage, record: BatchRecord) -> Iterator[WorkItem]:

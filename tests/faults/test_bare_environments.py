@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.batches import COORDINATOR
-from tests.faults.disks import small_disk
+from tests.faults.disks import fill, small_disk
 from tests.support import require_root
 
 pytestmark = pytest.mark.timeout(180)
@@ -131,6 +131,13 @@ def test_a_folder_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
         assert not (tmp_path / "state").exists()
         elsewhere = ("--output_root", str(folder / "outputs"), "--log_dir", str(folder / "logs"))
         assert_done(folder, run(disk, *SUBMIT, *elsewhere, env=bare(tmp_path)))
+
+
+def test_a_full_folder_for_temporary_files(folder: Path, tmp_path: Path) -> None:
+    """Another is taken."""
+    with small_disk(tmp_path / "tmp", 20) as disk:
+        fill(disk)
+        assert_done(folder, run(folder, *SUBMIT, env=bare(folder, TMPDIR=str(disk))))
 
 
 def test_an_open_umask_opens_nothing_that_matters(folder: Path) -> None:

@@ -5,7 +5,7 @@ from coordinator.catalog.describe import ItemCounts, ItemView, count_items, show
 from coordinator.catalog.from_text import CollectionSummary, make_collection
 from coordinator.catalog.lists import ItemList, read_item_list
 from coordinator.catalog.needs import Needs
-from coordinator.catalog.select import Selection, select_items
+from coordinator.catalog.select import Selection, StoredItems, select_items
 from coordinator.catalog.sources import open_source
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Progress",
     "RawItem",
     "Selection",
+    "StoredItems",
     "count_items",
     "make_collection",
     "open_source",

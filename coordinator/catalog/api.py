@@ -4,7 +4,7 @@ Written on plain requests, not on pystac-client: see docs/decisions/0007-reading
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -53,11 +53,10 @@ class ApiSource:
                 yield raw
         self._refuse_unmet(met)
 
-    def by_ids(self, ids: Sequence[str]) -> Iterator[RawItem]:
+    def by_ids(self, ids: Collection[str]) -> Iterator[RawItem]:
         search = self._search()
         if search is None:
-            wanted = frozenset(ids)
-            yield from (raw for raw in self.items() if raw.id in wanted)
+            yield from (raw for raw in self.items() if raw.id in ids)
             return
         for batch in _batches(ids, search, self._collections):
             yield from self._asked_for(batch, search)
@@ -140,13 +139,13 @@ def _path_part(name: str) -> str:
 
 
 def _batches(
-    ids: Sequence[str], search: _Question, collections: Sequence[str]
+    ids: Iterable[str], search: _Question, collections: Sequence[str]
 ) -> Iterator[list[str]]:
-    """The distinct ids in as few batches as one request's size allows."""
+    """The ids in as few batches as one request's size allows."""
     room = LONGEST_ADDRESS - len(search.href) - len(quote(",".join(collections), safe="")) - 100
     batch: list[str] = []
     used = 0
-    for item_id in dict.fromkeys(ids):
+    for item_id in ids:
         size = len(quote(item_id, safe="")) + 3  # and a comma, as %2C
         too_long = search.method == "GET" and used + size > room
         if batch and (too_long or len(batch) == IDS_IN_A_BODY):

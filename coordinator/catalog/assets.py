@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from coordinator.catalog.base import Progress
 from coordinator.catalog.needs import Needs
+from coordinator.catalog.stored import StoredMap
 from coordinator.domain.items import WorkItem
 from coordinator.domain.text import read_lines
 from coordinator.errors import BadInput, CredentialsError, SourceUnreachable
@@ -37,7 +39,7 @@ def examine(
         SourceUnreachable: a server does not answer, so nothing can be said of its files.
     """
     todo = _files(items, needs)
-    facts: dict[str, Facts] = {}
+    facts = StoredMap(_to_json, _of_json)
     for location, found in _examined(todo):
         facts[location] = found
         if on_progress and (len(facts) % PROGRESS_EVERY == 0 or len(facts) == len(todo)):
@@ -45,22 +47,22 @@ def examine(
     return facts
 
 
-def _files(items: Iterable[WorkItem], needs: Needs) -> dict[str, bool]:
+def _files(items: Iterable[WorkItem], needs: Needs) -> Mapping[str, bool]:
     """Location -> whether it is read as text."""
-    files: dict[str, bool] = {}
+    files: StoredMap[bool] = StoredMap()
     for item in items:
         for name in needs.all_assets & item.assets.keys():
-            location = item.assets[name]
-            files[location] = files.get(location, False) or name in needs.texts
+            location, is_text = item.assets[name], name in needs.texts
+            if is_text or location not in files:
+                files[location] = is_text
     return files
 
 
 def _examined(files: Mapping[str, bool]) -> Iterator[tuple[str, Facts]]:
     near = ((location, text) for location, text in files.items() if not is_remote(location))
     yield from map(_examine_one, near)
-    far = [(location, text) for location, text in files.items() if is_remote(location)]
-    if far:
-        yield from ordered_map(_examine_one, far)
+    far = ((location, text) for location, text in files.items() if is_remote(location))
+    yield from ordered_map(_examine_one, far)
 
 
 def _examine_one(file: tuple[str, bool]) -> tuple[str, Facts]:
@@ -79,6 +81,14 @@ def _probe(location: str) -> Facts:
     """Opens it and reads the first bytes only."""
     with open_location(location) as stream:
         return Facts() if stream.read(1) else Facts(fault="the file is empty")
+
+
+def _to_json(facts: Facts) -> list[int | str | None]:
+    return [facts.lines, facts.fault]
+
+
+def _of_json(document: list[Any]) -> Facts:
+    return Facts(*document)
 
 
 def _text_facts(location: str) -> Facts:

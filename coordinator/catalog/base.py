@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from coordinator.domain.shown import for_terminal
-from coordinator.errors import Problem
+from coordinator.errors import BadInput, Problem
 from coordinator.storage.hrefs import shown
 
 Progress = Callable[[str, int, int | None], None]  # stage, how many are done, of how many if known
 
 LONGEST_ID_SHOWN = 80
+MOST_KNOWN = 20_000  # ids that are kept to find similar ones among
+MOST_BAD = 100_000  # items; where more are wrong, the source or the list is
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,17 @@ class ItemSource(Protocol):
         """Every item, in the source's order."""
         ...
 
-    def by_ids(self, ids: Sequence[str]) -> Iterator[RawItem]:
+    def by_ids(self, ids: Collection[str]) -> Iterator[RawItem]:
         """The items of these ids, in any order; what is not there is left out.
+
+        Each id is there once. Whether one of them is, is asked for every item of the source.
 
         Items that cannot be read, and so may be of these ids, are given as well.
         """
         ...
 
     def known_ids(self) -> Collection[str]:
-        """Ids that were met so far, asked for or not, where the source keeps them."""
+        """The first ids that were met, asked for or not, where the source keeps them."""
         ...
 
 
@@ -94,3 +98,12 @@ def bad_item(item_id: str, problems: Sequence[Problem]) -> BadItem:
         return BadItem(item_id, first)
     reasons = "; ".join(f"{p.field}: {p.reason}" if p.field else p.reason for p in problems)
     return BadItem(item_id, Problem(first.where, reasons, first.fix))
+
+
+def too_many_bad(where: str) -> BadInput:
+    """What is said where it would take too long to say all."""
+    return BadInput(
+        f"more than {MOST_BAD:,} items of {where} cannot be used",
+        why="it is hardly what was meant",
+        hint="check the item list and the catalog, and try a few items first: --limit_items 10",
+    )

@@ -10,6 +10,7 @@ from typing import Any
 from coordinator.catalog.base import ItemSource, Progress, RawItem, shown_id
 from coordinator.catalog.items import SOURCE_LANGUAGE, SPLIT, TARGET_LANGUAGE, work_item
 from coordinator.catalog.lists import read_item_list
+from coordinator.catalog.stored import StoredMap
 from coordinator.domain.items import WorkItem
 from coordinator.domain.text import read_lines
 from coordinator.errors import BadInput, SourceUnreachable
@@ -56,7 +57,7 @@ def count_items(
         BadInput, SourceUnreachable: as `select_items`.
     """
     ids = read_item_list(item_list).ids if item_list else None
-    counts, met = ItemCounts(), set[str]()
+    counts, met = ItemCounts(), StoredMap[bool]()
     raws = source.items() if ids is None else source.by_ids(ids)
     for number, raw in enumerate(raws, start=1):
         _count(counts, met, raw)
@@ -67,7 +68,7 @@ def count_items(
     return counts
 
 
-def _count(counts: ItemCounts, met: set[str], raw: RawItem) -> None:
+def _count(counts: ItemCounts, met: StoredMap[bool], raw: RawItem) -> None:
     try:
         item = work_item(raw)
     except BadInput:
@@ -76,7 +77,7 @@ def _count(counts: ItemCounts, met: set[str], raw: RawItem) -> None:
     if item.id in met:
         counts.repeated += 1
         return
-    met.add(item.id)
+    met[item.id] = True
     counts.collections[item.collection or NONE] += 1
     counts.splits[str(item.properties.get(SPLIT, NONE))] += 1
     counts.source_languages[str(item.properties.get(SOURCE_LANGUAGE, NONE))] += 1

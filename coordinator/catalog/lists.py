@@ -1,11 +1,13 @@
 """An item list: one id a line."""
 
 import codecs
-from collections.abc import Iterator, Mapping
+from collections import ChainMap
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coordinator.catalog.base import BadItem, shown_id
+from coordinator.catalog.base import MOST_BAD, BadItem, shown_id, too_many_bad
+from coordinator.catalog.stored import StoredMap
 from coordinator.domain.names import item_id_problem
 from coordinator.errors import BadInput, Problem
 from coordinator.storage.hrefs import shown
@@ -26,7 +28,7 @@ class ItemList:
         bad: lines that are no item id.
     """
 
-    ids: tuple[str, ...]
+    ids: Collection[str]
     lines: Mapping[str, int] = field(default_factory=dict)
     repeated: int = 0
     comments: int = 0
@@ -42,15 +44,15 @@ def read_item_list(path: Path) -> ItemList:
     reading = _Reading(path)
     for number, line in _lines(path):
         reading.take(number, line)
-    if not reading.lines:
+    if not reading.good and not reading.bad:
         raise BadInput(
             f"{shown(str(path))} lists no item",
             why="it is empty, or holds only comments and blank lines",
             hint="write one item id a line",
         )
     return ItemList(
-        ids=tuple(reading.ids),
-        lines=reading.lines,
+        ids=reading.good.keys(),
+        lines=ChainMap(reading.good, reading.lines_of_bad),
         repeated=reading.repeated,
         comments=reading.comments,
         bad=tuple(reading.bad),
@@ -62,8 +64,8 @@ class _Reading:
 
     def __init__(self, path: Path) -> None:
         self.name = shown(str(path))
-        self.ids: list[str] = []
-        self.lines: dict[str, int] = {}
+        self.good: StoredMap[int] = StoredMap()  # id -> line
+        self.lines_of_bad: dict[str, int] = {}
         self.bad: list[BadItem] = []
         self.repeated = self.comments = 0
 
@@ -75,16 +77,22 @@ class _Reading:
             self.comments += 1
             return
         reason = _id_problem(text)
-        item_id = shown_id(text) if reason else text
-        if item_id in self.lines:
+        if reason:
+            self._take_bad(number, shown_id(text), reason)
+        elif text in self.good or text in self.lines_of_bad:
+            self.repeated += 1
+        else:
+            self.good[text] = number
+
+    def _take_bad(self, number: int, item_id: str, reason: str) -> None:
+        if item_id in self.lines_of_bad or item_id in self.good:
             self.repeated += 1
             return
-        self.lines[item_id] = number
-        if reason:
-            problem = Problem(f"{self.name}:{number}", f"{item_id}: {reason}", field="id")
-            self.bad.append(BadItem(item_id, problem))
-        else:
-            self.ids.append(text)
+        if len(self.bad) == MOST_BAD:
+            raise too_many_bad(self.name)
+        self.lines_of_bad[item_id] = number
+        problem = Problem(f"{self.name}:{number}", f"{item_id}: {reason}", field="id")
+        self.bad.append(BadItem(item_id, problem))
 
 
 def _id_problem(text: str) -> str | None:

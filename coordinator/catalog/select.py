@@ -7,18 +7,51 @@ from itertools import islice
 from pathlib import Path
 
 from coordinator.catalog.assets import Facts, examine
-from coordinator.catalog.base import BadItem, ItemSource, Progress, RawItem, bad_item, shown_id
+from coordinator.catalog.base import (
+    MOST_BAD,
+    BadItem,
+    ItemSource,
+    Progress,
+    RawItem,
+    bad_item,
+    shown_id,
+    too_many_bad,
+)
 from coordinator.catalog.items import SENTENCES, Fault, lacks, work_item
 from coordinator.catalog.lists import ItemList, read_item_list
 from coordinator.catalog.needs import Needs
+from coordinator.catalog.stored import StoredMap
 from coordinator.domain.items import WorkItem
 from coordinator.domain.names import item_id_problem
 from coordinator.errors import BadInput, Problem
 from coordinator.storage.hrefs import shown
 
 MOST_GUESSES = 10  # ids for which a similar one is looked up: that takes a while
-MOST_KNOWN = 20_000  # ids among which it is looked up
 PROGRESS_EVERY = 500
+
+
+@dataclass(frozen=True)
+class StoredItems(Collection[WorkItem]):
+    """Items in a file of their own, in the order of `order`, which may name others too."""
+
+    by_id: StoredMap[WorkItem]
+    order: Collection[str]
+
+    def ids(self) -> Iterator[str]:
+        return (item_id for item_id in self.order if item_id in self.by_id)
+
+    def __iter__(self) -> Iterator[WorkItem]:
+        return (self.by_id[item_id] for item_id in self.ids())
+
+    def __len__(self) -> int:
+        return len(self.by_id)
+
+    def close(self) -> None:
+        """Nobody asks for them any more."""
+        self.by_id.close()
+
+    def __contains__(self, item: object) -> bool:
+        return isinstance(item, WorkItem) and self.by_id.get(item.id) == item
 
 
 @dataclass(frozen=True)
@@ -33,7 +66,7 @@ class Selection:
         problems: every problem of every bad item; empty only if `bad` is.
     """
 
-    items: tuple[WorkItem, ...]
+    items: StoredItems
     listed: int | None = None
     repeated: int = 0
     bad: tuple[BadItem, ...] = ()
@@ -56,17 +89,19 @@ def select_items(
     """
     listed = read_item_list(item_list) if item_list else None
     chosen = _Chosen(on_progress)
+    order: Collection[str] = chosen.items.keys()
     if listed is None or item_list is None:
         chosen.take(source.items(), limit)
         _refuse_nothing(chosen)
     else:
-        _take_listed(chosen, source, listed, item_list, limit)
+        order = _first(listed.ids, limit)
+        _take_listed(chosen, source, listed, order, item_list)
     _check_files(chosen, needs, on_progress)
     if listed is not None:
         lines = listed.lines
         chosen.bad = dict(sorted(chosen.bad.items(), key=lambda entry: lines.get(entry[0], 0)))
     return Selection(
-        items=tuple(chosen.items.values()),
+        items=StoredItems(chosen.items, order),
         listed=len(listed.ids) + len(listed.bad) if listed else None,
         repeated=listed.repeated if listed else 0,
         bad=tuple(bad_item(item_id, found) for item_id, found in chosen.bad.items()),
@@ -79,9 +114,11 @@ class _Chosen:
     """What has been taken from the source so far. An id is in `items` or in `bad`, not in both."""
 
     on_progress: Progress | None = None
-    items: dict[str, WorkItem] = field(default_factory=dict)
+    items: StoredMap[WorkItem] = field(
+        default_factory=lambda: StoredMap(WorkItem.to_json, WorkItem.from_json)
+    )
     bad: dict[str, list[Problem]] = field(default_factory=dict)
-    places: dict[str, str] = field(default_factory=dict)  # id -> where it was found first
+    places: StoredMap[str] = field(default_factory=StoredMap)  # id -> where it was found first
 
     def take(self, raws: Iterable[RawItem], limit: int | None = None) -> None:
         """Raises BadInput with all problems found so far, where the source cannot be read on."""
@@ -97,12 +134,14 @@ class _Chosen:
 
     def reject(self, item_id: str, problems: Sequence[Problem]) -> None:
         self.items.pop(item_id, None)
+        if len(self.bad) == MOST_BAD and item_id not in self.bad:
+            raise too_many_bad("those that were asked for")
         self.bad.setdefault(item_id, []).extend(problems)
 
     def _take_one(self, raw: RawItem) -> None:
         item_id = self._key(raw)
-        if item_id in self.places:
-            reason = f"two items have this id: {self.places[item_id]} and {raw.where}"
+        if place := self.places.get(item_id):
+            reason = f"two items have this id: {place} and {raw.where}"
             self.reject(item_id, [Problem(item_id, reason, "give each its own id", "id")])
             return
         self.places[item_id] = raw.where
@@ -131,25 +170,36 @@ def _refuse_nothing(chosen: _Chosen) -> None:
         )
 
 
+def _first(ids: Collection[str], limit: int | None) -> Collection[str]:
+    """The first `limit` of the ids."""
+    if limit is None or limit >= len(ids):
+        return ids
+    first: StoredMap[None] = StoredMap()
+    first.update((item_id, None) for item_id in islice(ids, limit))
+    return first.keys()
+
+
 def _take_listed(
-    chosen: _Chosen, source: ItemSource, listed: ItemList, path: Path, limit: int | None
+    chosen: _Chosen, source: ItemSource, listed: ItemList, ids: Collection[str], path: Path
 ) -> None:
-    ids = listed.ids[:limit]
+    """`ids`: those of the list that are asked for."""
     if ids:
         chosen.take(source.by_ids(ids))
-    unreadable = _set_aside_unlisted(chosen, frozenset(ids))
-    missing = [i for i in ids if i not in chosen.items and i not in chosen.bad]
-    guesses = _guesses(missing, source.known_ids())
-    for item_id in missing:
+    unreadable = _set_aside_unlisted(chosen, ids)
+    guesses = _guesses([*islice(_missing(chosen, ids), MOST_GUESSES)], source.known_ids())
+    for item_id in _missing(chosen, ids):
         where = f"{shown(str(path))}:{listed.lines[item_id]}"
         reason = f"no item {item_id} in the catalog{unreadable}"
         chosen.reject(item_id, [Problem(where, reason, guesses.get(item_id, ""), "id")])
     for bad in listed.bad:
         chosen.reject(bad.id, [bad.problem])
-    chosen.items = {i: chosen.items[i] for i in ids if i in chosen.items}
 
 
-def _set_aside_unlisted(chosen: _Chosen, ids: frozenset[str]) -> str:
+def _missing(chosen: _Chosen, ids: Iterable[str]) -> Iterator[str]:
+    return (i for i in ids if i not in chosen.items and i not in chosen.bad)
+
+
+def _set_aside_unlisted(chosen: _Chosen, ids: Collection[str]) -> str:
     """Forgets unreadable items that the list does not name; what to say of them, if any."""
     strangers = [name for name in chosen.bad if name not in ids]
     if not strangers:
@@ -162,19 +212,14 @@ def _set_aside_unlisted(chosen: _Chosen, ids: frozenset[str]) -> str:
 
 def _guesses(missing: Sequence[str], known: Collection[str]) -> Mapping[str, str]:
     """What to try instead of the first few missing ids, where the source knows similar ones."""
-    if len(known) > MOST_KNOWN:
-        return {}
     candidates = sorted(known)
-    similar = (
-        (item_id, difflib.get_close_matches(item_id, candidates, n=1))
-        for item_id in missing[:MOST_GUESSES]
-    )
+    similar = ((i, difflib.get_close_matches(i, candidates, n=1)) for i in missing)
     return {item_id: f"did you mean {found[0]}?" for item_id, found in similar if found}
 
 
 def _check_files(chosen: _Chosen, needs: Needs, on_progress: Progress | None) -> None:
     facts = examine(chosen.items.values(), needs, on_progress)
-    for item in list(chosen.items.values()):
+    for item in chosen.items.values():
         faults = [*lacks(item, needs), *_file_faults(item, needs, facts)]
         if faults:
             problems = [Problem(item.id, reason, field=name) for name, reason in faults]

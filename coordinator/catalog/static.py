@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coordinator.catalog import documents
-from coordinator.catalog.base import RawItem
+from coordinator.catalog.base import MOST_KNOWN, RawItem
 from coordinator.catalog.documents import NotJson, not_usable
 from coordinator.errors import BadInput, Problem
 from coordinator.parallel import ordered_map
@@ -45,21 +45,20 @@ class StaticSource:
             return self._chosen(self._linked(content))
         return self._chosen(content)
 
-    def by_ids(self, ids: Sequence[str]) -> Iterator[RawItem]:
-        wanted = frozenset(ids)
+    def by_ids(self, ids: Collection[str]) -> Iterator[RawItem]:
         content = _content(self._root)
         if isinstance(content, dict):
-            found = self._linked_by_ids(content, wanted)
+            found = self._linked_by_ids(content, ids)
         else:
             found = iter([content]) if isinstance(content, RawItem) else content
-        return (raw for raw in self._chosen(found) if raw.fault or raw.id in wanted)
+        return (raw for raw in self._chosen(found) if raw.fault or raw.id in ids)
 
     def known_ids(self) -> Collection[str]:
         return self._met
 
     def _chosen(self, raws: Iterable[RawItem]) -> Iterator[RawItem]:
         for raw in raws:
-            if isinstance(raw.id, str):
+            if isinstance(raw.id, str) and len(self._met) < MOST_KNOWN:
                 self._met.add(raw.id)
             if not self._collections or raw.fault or _collection(raw) in self._collections:
                 yield raw
@@ -69,7 +68,7 @@ class StaticSource:
         yield from self._read(_walk(root, self._root, faults))
         _raise(self._root, faults)
 
-    def _linked_by_ids(self, root: Document, wanted: frozenset[str]) -> Iterator[RawItem]:
+    def _linked_by_ids(self, root: Document, wanted: Collection[str]) -> Iterator[RawItem]:
         """Links that are named like a wanted id first; the others only while some id is missing."""
         faults: list[Problem] = []
         links = list(_walk(root, self._root, faults))

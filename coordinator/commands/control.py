@@ -195,12 +195,11 @@ def _left_alone(out: int, *, now: bool) -> str:
 
 
 def _refuse_unknown(ledger: Ledger, batch: str, items: Collection[str]) -> None:
-    known = ledger.item_ids()
-    there = set(known)
+    known = ledger.known_ids(items)
     problems = [
-        Problem(item, "is not in the batch", nearest(item, known))
+        Problem(item, "is not in the batch", nearest(item, ledger.item_ids()))
         for item in items
-        if item not in there
+        if item not in known
     ]
     if problems:
         raise BadInput(

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from coordinator.bootstrap import batch_folder, make_cluster, make_key_shelf, set_up_log
@@ -210,7 +212,10 @@ def _leave_word(record: BatchRecord, ledger: Ledger, storage: Storage) -> None:
     if storage.size(key) is None:
         storage.write(key, record.to_bytes())
     logs = open_storage(record.logs.folder.as_uri())
-    logs.write("items.txt", "".join(f"{item}\n" for item in ledger.item_ids()).encode())
+    with NamedTemporaryFile("w", encoding="utf-8") as listed:
+        listed.writelines(f"{item}\n" for item in ledger.item_ids())
+        listed.flush()
+        logs.upload(Path(listed.name), "items.txt")
     logs.write("batch.json", record.to_bytes())
 
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from coordinator.domain.handoff import FileRecord
 from coordinator.domain.names import file_name_problem, item_id_problem
 from coordinator.domain.paths import BatchKeys
 from coordinator.errors import BatchMissing, StorageUnavailable, UsageError
+from coordinator.ledger import Ledger
 from coordinator.parallel import ordered_map
 from coordinator.settings import Settings
 from coordinator.storage import Storage, open_storage
@@ -27,7 +28,7 @@ OnProgress = Callable[[int], None]
 _LANES = 16
 _CHUNK = 2**20
 
-Published = Mapping[tuple[str, str], FileRecord]  # (item, file name) -> what its step left
+Published = Callable[[str], Mapping[str, FileRecord]]  # item -> file name -> what its step left
 
 
 @dataclass(frozen=True)
@@ -76,36 +77,45 @@ def fetch(
         BatchMissing: neither a ledger here nor outputs there.
         UsageError: the folder cannot be written.
     """
-    uri, published = _origin(settings, batch, clock, root)
-    storage, keys = open_storage(uri), BatchKeys(batch)
-    if storage.size(keys.record) is None:
-        raise BatchMissing(
-            f"there are no outputs of {batch}",
-            why=f"{storage.uri}/{keys.record} is not there",
-            hint="--output_root says where else to look",
-        )
     refused: list[tuple[str, str]] = []
-    wanted = _wanted(storage, keys, published, refused, summary_only=summary_only)
-    counts = _bring_all(storage, folder, wanted, on_progress)
+    with _origin(settings, batch, clock, root) as (uri, published):
+        storage, keys = open_storage(uri), BatchKeys(batch)
+        if storage.size(keys.record) is None:
+            raise BatchMissing(
+                f"there are no outputs of {batch}",
+                why=f"{storage.uri}/{keys.record} is not there",
+                hint="--output_root says where else to look",
+            )
+        wanted = _wanted(storage, keys, published, refused, summary_only=summary_only)
+        counts = _bring_all(storage, folder, wanted, on_progress)
     return Fetched(batch, storage.uri, str(folder), *counts, tuple(refused))
 
 
+@contextmanager
 def _origin(
     settings: Settings, batch: str, clock: Clock, root: str | None
-) -> tuple[str, Published]:
+) -> Iterator[tuple[str, Published]]:
     """The output root, and what the ledger knows of the published files, if there is one."""
-    batch_folder(settings, batch)  # checks the name
+    ledger = _ledger(settings, batch, clock, root)
+    if ledger is None:
+        yield root or "", lambda _item: {}
+        return
     try:
-        ledger = open_ledger(settings, batch, clock)
-    except BatchMissing as error:
-        if root is None:
-            hint = f"{error.hint}; or say where its outputs are: --output_root"
-            raise BatchMissing(error.what, why=error.why, hint=hint) from error
-        return root, {}
-    try:
-        return root or record_of(ledger).output_root, ledger.published()
+        yield root or record_of(ledger).output_root, ledger.published
     finally:
         ledger.close()
+
+
+def _ledger(settings: Settings, batch: str, clock: Clock, root: str | None) -> Ledger | None:
+    """The batch's ledger; None where there is none, and `root` says where the outputs are."""
+    batch_folder(settings, batch)  # checks the name
+    try:
+        return open_ledger(settings, batch, clock)
+    except BatchMissing as error:
+        if root is not None:
+            return None
+        hint = f"{error.hint}; or say where its outputs are: --output_root"
+        raise BatchMissing(error.what, why=error.why, hint=hint) from error
 
 
 def _wanted(
@@ -126,7 +136,7 @@ def _wanted(
             if problem := _problem(parts):
                 refused.append((key, problem))
                 continue
-            known = published.get((parts[1], parts[2])) if parts[0] == "items" else None
+            known = published(parts[1]).get(parts[2]) if parts[0] == "items" else None
             yield _File(key, Path(*parts), known)
 
 

@@ -167,7 +167,7 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
         max_same_failure=settings.max_same_failure,
         use_local_creds=settings.use_local_creds,
         items=len(selection.items),
-        items_sha256=digest_of(item.id for item in selection.items),
+        items_sha256=digest_of(selection.items.ids()),
         skipped=tuple(Skipped(id=bad.id, reason=str(bad.problem)) for bad in selection.bad),
         created_at=clock.now(),
     )

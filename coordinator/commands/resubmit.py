@@ -37,8 +37,8 @@ def plan_resubmit(
     """
     ledger = Ledger.open(batch_folder(settings, batch), clock, read_only=True)
     try:
-        failed = ledger.items(ItemState.FAILED, ItemState.STOPPED)
-        _refuse_unknown(batch, items, ledger.item_ids(), {item.id for item in failed})
+        failed = list(ledger.items(ItemState.FAILED, ItemState.STOPPED))
+        _refuse_unknown(batch, items, ledger, {item.id for item in failed})
         chosen = tuple(
             item
             for item in failed
@@ -59,14 +59,15 @@ def resubmit(plan: ResubmitPlan, settings: Settings, clock: Clock, watch: Watch)
 
 
 def _refuse_unknown(
-    batch: str, asked: Collection[str], known: list[str], failed: Collection[str]
+    batch: str, asked: Collection[str], ledger: Ledger, failed: Collection[str]
 ) -> None:
+    others = [item for item in asked if item not in failed]
+    known = ledger.known_ids(others)
     problems = [
         Problem(item, "did not fail")
         if item in known
-        else Problem(item, "is not in the batch", nearest(item, known))
-        for item in asked
-        if item not in failed
+        else Problem(item, "is not in the batch", nearest(item, ledger.item_ids()))
+        for item in others
     ]
     if problems:
         raise BadInput(

@@ -1,6 +1,7 @@
 """How a batch stands, from its ledger: counts that add up, and failures grouped by their reason."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +73,7 @@ def results_of(ledger: Ledger, record: BatchRecord) -> Results:
     )
 
 
-def _grouped(failed: list[ItemRow]) -> list[FailureGroup]:
+def _grouped(failed: Iterable[ItemRow]) -> list[FailureGroup]:
     counts: Counter[tuple[FailureKind, str]] = Counter()
     examples: dict[tuple[FailureKind, str], ItemRow] = {}
     for item in failed:

@@ -1,6 +1,7 @@
 """`submit`: begin a batch, or go on with one."""
 
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from coordinator.bootstrap import batch_folder
@@ -38,6 +39,7 @@ def begin(plan: Plan, settings: Settings, clock: Clock) -> None:
     keep_uid(folder, record.uid)  # for whoever registers its jobs by hand later
     keyed = _with_sort_keys(plan.selection.items, record)
     Ledger.create(folder, clock, as_document(record), keyed).close()
+    plan.selection.items.close()
 
 
 def submit(plan: Plan, settings: Settings, clock: Clock, watch: Watch) -> Driven:
@@ -69,7 +71,7 @@ def resume(request: SubmitRequest, given: set[str], clock: Clock, watch: Watch) 
 
     def prepare(ledger: Ledger) -> None:
         record = record_of(ledger)
-        _refuse_contradictions(record, ledger, request, given)
+        _refuse_contradictions(record, request, given)
         changed = _retuned(record, request.settings, given)
         if changed != record:
             changed.to_batch()  # checks the thresholds
@@ -119,9 +121,7 @@ def _retuned(record: BatchRecord, settings: Settings, given: set[str]) -> BatchR
     return record.model_copy(update=changed)
 
 
-def _refuse_contradictions(
-    record: BatchRecord, ledger: Ledger, request: SubmitRequest, given: set[str]
-) -> None:
+def _refuse_contradictions(record: BatchRecord, request: SubmitRequest, given: set[str]) -> None:
     settings, problems = request.settings, []
     pipeline = settings.pipeline if "pipeline" in given else None
     if pipeline and read_pipeline(pipeline) != record.pipeline:
@@ -139,7 +139,7 @@ def _refuse_contradictions(
         problems.append(Problem("--catalog", f"the batch's items are from {record.source}"))
     if request.limit_items is not None and request.limit_items < record.items:
         problems.append(Problem("--limit_items", f"the batch has {record.items} items"))
-    if request.item_list and not _lists_the_same(request.item_list, ledger, record):
+    if request.item_list and not _lists_the_same(request.item_list, record):
         problems.append(Problem("--item_list", f"{request.item_list} names other items"))
     if problems:
         raise UsageError(
@@ -149,13 +149,13 @@ def _refuse_contradictions(
         )
 
 
-def _lists_the_same(item_list: Path, ledger: Ledger, record: BatchRecord) -> bool:
+def _lists_the_same(item_list: Path, record: BatchRecord) -> bool:
     """Whether the list names the batch's items and no others, those left out aside."""
     from coordinator.catalog import read_item_list
 
     left_out = {skipped.id for skipped in record.skipped}
-    named = [item_id for item_id in read_item_list(item_list).ids if item_id not in left_out]
-    return digest_of(named[: record.items]) == digest_of(ledger.item_ids())
+    named = (item_id for item_id in read_item_list(item_list).ids if item_id not in left_out)
+    return digest_of(islice(named, record.items)) == record.items_sha256
 
 
 def _with_sort_keys(

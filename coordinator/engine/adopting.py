@@ -68,10 +68,9 @@ class Adopter:
 
     def _found(self) -> list[Handoff]:
         """The handoffs of dispatches that the ledger does not know, oldest first."""
-        known = self._ledger.dispatch_names()
         folder = self._batch.keys.handoff("").removesuffix(".json")
         names = (k.removeprefix(folder).removesuffix(".json") for k in self._storage.list(folder))
-        found = _READS.map(self._read, [name for name in names if name not in known])
+        found = _READS.map(self._read, list(self._ledger.unknown(names)))
         ours = [handoff for handoff in found if handoff is not None]
         return sorted(ours, key=lambda handoff: handoff.sent.number if handoff.sent else 0)
 

@@ -33,7 +33,7 @@ from coordinator.errors import (
     StorageError,
     StorageUnavailable,
 )
-from coordinator.ledger import Attempt, AttemptEnd, Dispatch, Finish, Ledger
+from coordinator.ledger import Attempt, AttemptEnd, Dispatch, DispatchEnd, Finish, Ledger
 from coordinator.parallel import Lanes, arrived
 from coordinator.storage import Storage
 
@@ -144,13 +144,12 @@ class Collector:
         judged = [self._judged(found) for found in fetched if isinstance(found, _Fetched)]
         kept = _KEEPS.map(_or_outage(self._keep), judged)
         homes = [home for home in kept if isinstance(home, Home)]
-        with self._ledger.together():
-            for home in homes:
-                why = _in_words(home.ending)
-                self._ledger.end(home.dispatch, home.ends, why=why)
-                self._untold.pop(home.dispatch.id, None)
-                self._forget(home.ends)
+        self._ledger.end_all(
+            [DispatchEnd(it.dispatch, tuple(it.ends), _in_words(it.ending)) for it in homes]
+        )
         for home in homes:
+            self._untold.pop(home.dispatch.id, None)
+            self._forget(home.ends)
             self.same_failure.add(home.ends, home.ending)
         troubles = [each for each in (*fetched, *kept) if isinstance(each, CoordinatorError)]
         return Collected(homes, troubles[0] if troubles else None)

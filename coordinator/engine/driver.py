@@ -149,9 +149,8 @@ class Driver:
         changes = self._observe(tracked)
         self._hopeless = changes.hopeless
         with self._ledger.together():
-            for dispatch in changes.running:
-                self._ledger.move(dispatch, S.SUBMITTED, S.RUNNING)
-                self._ledger.set_node(dispatch, changes.nodes[dispatch.id])
+            self._ledger.move_all([(d, None) for d in changes.running], S.SUBMITTED, S.RUNNING)
+            self._ledger.set_nodes({d.id: changes.nodes[d.id] for d in changes.running})
         self._stop_slow(changes)
         self._peek([d for d in tracked if d.state is S.RUNNING])
         home = self._collect(changes.ended[: self._pace.tidied if self._is_filling else None])

@@ -1,6 +1,7 @@
 """The ledger of a batch: states, moves and events in one SQLite file."""
 
 from coordinator.ledger.control import Asked, Control, ControlDesk, Whereabouts, wholly_of
+from coordinator.ledger.ends import DispatchEnd
 from coordinator.ledger.health import refuse_damage
 from coordinator.ledger.ledger import FILE, Ledger
 from coordinator.ledger.lock import driver_lock, holder
@@ -27,6 +28,7 @@ __all__ = [
     "Control",
     "ControlDesk",
     "Dispatch",
+    "DispatchEnd",
     "Event",
     "Finish",
     "ItemRow",

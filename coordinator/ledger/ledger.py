@@ -5,12 +5,14 @@ A move, what follows from it and its event are one transaction.
 """
 
 import json
+import os
 import re
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +21,15 @@ from coordinator.domain.handoff import FileRecord
 from coordinator.domain.items import WorkItem
 from coordinator.domain.states import ENDED, MOVES, OUT, AttemptState, ItemState
 from coordinator.errors import BatchExists, BatchMissing, LedgerError, StaleMove
+from coordinator.ledger.ends import (
+    DispatchEnd,
+    advanced_items,
+    ended_attempts,
+    ended_dispatches,
+    events_of_ends,
+    finished_items,
+    new_attempts,
+)
 from coordinator.ledger.holders import who_locks
 from coordinator.ledger.lock import driver_lock
 from coordinator.ledger.mark import HighWater, put_in_place
@@ -27,12 +38,8 @@ from coordinator.ledger.rows import (
     AttemptEnd,
     Dispatch,
     Event,
-    Finish,
     ItemRow,
-    NextStep,
-    Retry,
     Tally,
-    files_json,
     files_of,
     tally_of,
 )
@@ -40,6 +47,8 @@ from coordinator.ledger.rows import (
 VERSION = 2
 FILE = "ledger.db"
 _BUSY_SECONDS = 60.0
+_CHUNK = 5_000  # items that are written or asked for together; bounds memory
+_LARGEST_WAL = 64 << 20  # bytes that it is cut back to: a slow reader may have made it grow
 
 
 def _named_queries() -> dict[str, str]:
@@ -65,6 +74,7 @@ class Ledger:
         if not read_only:
             for pragma in self.DURABILITY:
                 self._db.execute(f"PRAGMA {pragma}")
+            self._db.execute(f"PRAGMA journal_size_limit = {_LARGEST_WAL}")
 
     @classmethod
     def create(
@@ -166,11 +176,6 @@ class Ledger:
         found = self._rows("ready", memory_step=first[0][0], limit=limit, **when)
         return [Attempt.of(row) for row in found]
 
-    def next_ready_at(self) -> float | None:
-        """The earliest moment (epoch seconds) at which a ready attempt may go, or None."""
-        moment: float | None = self._rows("soonest_ready")[0][0]
-        return moment
-
     def winners(self, attempt: Attempt) -> dict[int, tuple[int, dict[str, str]]]:
         """The item's successes so far: step -> (attempt number, file name -> sha256)."""
         return {
@@ -178,13 +183,10 @@ class Ledger:
             for row in self._rows("winners", item=attempt.seq)
         }
 
-    def published(self) -> dict[tuple[str, str], FileRecord]:
-        """(item, file name) -> the file as the last step that left one of that name did."""
-        return {
-            (row["item"], file.name): file
-            for row in self._rows("published")
-            for file in files_of(row["files"])
-        }
+    def published(self, item_id: str) -> dict[str, FileRecord]:
+        """File name -> the file as the item's last step that left one of that name did."""
+        rows = self._rows("published", id=item_id)
+        return {file.name: file for row in rows for file in files_of(row["files"])}
 
     def failures(self, attempt: Attempt) -> dict[str, int]:
         """Kind -> how often this item failed so at this step since it was last (re)submitted."""
@@ -193,20 +195,24 @@ class Ledger:
         )
         return {row["kind"]: row["n"] for row in rows}
 
-    def items(self, *states: ItemState) -> list[ItemRow]:
-        """Items in these states, in list order."""
-        return [ItemRow.of(row) for row in self._rows("items_ended", states=json.dumps(states))]
+    def items(self, *states: ItemState) -> Iterator[ItemRow]:
+        """Items in these states, in list order, read as they are asked for."""
+        return map(ItemRow.of, self._each("items_ended", states=json.dumps(states)))
 
-    def item_ids(self) -> list[str]:
-        return [row["id"] for row in self._rows("item_ids")]
+    def item_ids(self) -> Iterator[str]:
+        """All of them, in list order, read as they are asked for."""
+        return (row["id"] for row in self._each("item_ids"))
+
+    def known_ids(self, ids: Iterable[str]) -> set[str]:
+        """Those of the ids that the batch has."""
+        return {row["id"] for row in self._rows("known_ids", ids=json.dumps(list(ids)))}
 
     def history(self, item_id: str) -> list[dict[str, Any]]:
         """Every attempt of an item, oldest first."""
         return [dict(row) for row in self._rows("item_history", id=item_id)]
 
     def events(self) -> Iterator[Event]:
-        with _translated(self.path):
-            yield from (Event.of(row) for row in self._run("events"))
+        return map(Event.of, self._each("events"))
 
     def was_paused(self) -> bool:
         rows = self._rows("last_pause")
@@ -286,6 +292,8 @@ class Ledger:
         A few statements for all of them: each statement lets other threads in, and waits for them.
         """
         _permit(old, new, OUT)
+        if not dispatches:
+            return
         moved = json.dumps([(dispatch.id, job_id) for dispatch, job_id in dispatches])
         values = {"moved": moved, "old": old, "new": new}
         with self._transaction():
@@ -296,21 +304,32 @@ class Ledger:
 
     def end(self, dispatch: Dispatch, ends: Iterable[AttemptEnd], why: str = "") -> None:
         """End a dispatch: every one of its attempts, and what follows from each."""
-        assert dispatch.state is not None
+        self.end_all([DispatchEnd(dispatch, tuple(ends), why)])
+
+    def end_all(self, ended: Sequence[DispatchEnd]) -> None:
+        """End many dispatches, all of them or none.
+
+        A few statements for all of them: each statement lets other threads in, and waits for them.
+        """
+        if not ended:
+            return
+        for one in ended:
+            for end in one.ends:
+                _permit(one.state, end.state, ENDED)
         with self._transaction():
-            for end in ends:
-                self._end_attempt(dispatch, end)
-            if left := self._rows("left_behind", dispatch=dispatch.id)[0][0]:
-                raise StaleMove(f"{left} attempts of {dispatch.name} would be left without an end")
-            self._guarded(
-                "move_dispatch",
-                dispatch=dispatch.id,
-                old=dispatch.state,
-                new="ended",
-                job_id=None,
-                now=self._clock.now(),
-            )
-            self._event("ended", dispatch=dispatch.id, old=dispatch.state, new="ended", why=why)
+            now = self._clock.now()
+            self._guarded_all("end_attempts", ended_attempts(ended))
+            self._refuse_left_behind(ended)
+            self._guarded_all("finish_items", finished_items(ended))
+            self._guarded_all("advance_items", advanced_items(ended))
+            self._run("add_attempts", rows=json.dumps(new_attempts(ended, now)))
+            self._guarded_all("end_dispatches", ended_dispatches(ended), now=now)
+            self._run("record_events", rows=json.dumps(events_of_ends(ended)), at=now)
+
+    def _refuse_left_behind(self, ended: Sequence[DispatchEnd]) -> None:
+        numbers = json.dumps([one.dispatch.id for one in ended])
+        for row in self._rows("left_behind", dispatches=numbers):
+            raise StaleMove(f"{row['n']} attempts of {row['name']} would be left without an end")
 
     def set_stop_reason(self, dispatch: Dispatch, reason: str) -> None:
         """Remember why a job is stopped, before the cluster is asked; the first reason stays."""
@@ -318,27 +337,27 @@ class Ledger:
             self._run("set_stop_reason", dispatch=dispatch.id, reason=reason)
             self._event("stopping", dispatch=dispatch.id, why=reason)
 
-    def set_node(self, dispatch: Dispatch, node: str) -> None:
-        """Remember where a dispatch runs, for whoever looks on."""
+    def set_nodes(self, nodes: Mapping[int, str]) -> None:
+        """Remember where dispatches (by their numbers) run, for whoever looks on."""
         with self._transaction():
-            self._run("set_node", dispatch=dispatch.id, node=node)
+            self._run("set_nodes", rows=json.dumps([*nodes.items()]))
 
     def reopen(self, items: Iterable[ItemRow]) -> int:
         """Give failed or stopped items another round, at the step where they stand; how many."""
-        reopened = list(items)
+        left, count = (item.seq for item in items), 0
         with self._transaction():
-            for item in reopened:
-                self._guarded("reopen_item", item=item.seq)
-                last = dict(self._rows("last_attempt", item=item.seq)[0])
-                self._add_attempt(item.seq, last.pop("step"), last.pop("round"), fresh=True, **last)
-            self._event("resubmitted", why=f"{len(reopened)} items")
-        return len(reopened)
+            while chunk := list(islice(left, _CHUNK)):
+                self._guarded_all("reopen_items", chunk)
+                self._run("add_reopened", rows=json.dumps(chunk))
+                count += len(chunk)
+            self._event("resubmitted", why=f"{count} items")
+        return count
 
     def mark_purged(self, dispatches: Iterable[Dispatch]) -> None:
+        rows = json.dumps([dispatch.id for dispatch in dispatches])
         with self._transaction():
-            for dispatch in dispatches:
-                self._run("mark_purged", dispatch=dispatch.id)
-                self._event("purged", dispatch=dispatch.id)
+            self._run("mark_purged", rows=rows)
+            self._run("record_purged", rows=rows, at=self._clock.now())
 
     def set_record(self, record: dict[str, Any]) -> None:
         with self._transaction():
@@ -367,86 +386,22 @@ class Ledger:
             ledger._fill(record, items)
         finally:
             ledger.close()
+        _to_disk(aside)
         put_in_place(aside, path)
 
     def _fill(self, record: dict[str, Any], items: Iterable[tuple[WorkItem, str]]) -> None:
+        """Write it all, as fast as may be: what a crash leaves of it is thrown away."""
+        self._db.execute("PRAGMA journal_mode = MEMORY")
+        self._db.execute("PRAGMA synchronous = OFF")
         self._db.executescript(resources.files(__package__).joinpath("schema.sql").read_text())
         with self._transaction():
             self._run("set_value", key="version", value=str(VERSION))
             self._run("set_value", key="record", value=json.dumps(record))
-            for seq, (item, sort_key) in enumerate(items):
-                document = json.dumps(item.to_json(), ensure_ascii=False)
-                state = ItemState.WAITING
-                self._run("add_item", seq=seq, id=item.id, document=document, state=state)
-                self._add_attempt(seq, 0, 1, fresh=True, sort_key=sort_key)
+            rows = map(_new_item, enumerate(items))
+            while chunk := list(islice(rows, _CHUNK)):
+                self._db.executemany(SQL["add_item"], chunk)
+                self._db.executemany(SQL["add_first_attempt"], chunk)
             self._event("submitted", why=f"{record.get('items', '')} items")
-
-    def _end_attempt(self, dispatch: Dispatch, end: AttemptEnd) -> None:
-        assert dispatch.state is not None
-        _permit(dispatch.state, end.state, ENDED)
-        self._guarded(
-            "end_attempt",
-            attempt=end.attempt.id,
-            dispatch=dispatch.id,
-            old=dispatch.state,
-            new=end.state,
-            kind=end.kind,
-            reason=end.reason,
-            files=files_json(end.files),
-        )
-        self._event(
-            end.state,
-            dispatch=dispatch.id,
-            attempt=end.attempt.id,
-            old=dispatch.state,
-            new=end.state,
-            why=end.reason,
-        )
-        self._follow(end)
-
-    def _follow(self, end: AttemptEnd) -> None:
-        attempt = end.attempt
-        match end.sequel:
-            case Finish(state, kind):
-                old = ItemState.IN_FLIGHT
-                self._guarded("finish_item", item=attempt.seq, old=old, state=state, kind=kind)
-            case NextStep(sort_key):
-                step = attempt.step + 1
-                self._guarded("advance_item", item=attempt.seq, step=step)
-                self._add_attempt(attempt.seq, step, attempt.round, sort_key=sort_key)
-            case Retry(wait, memory_step):
-                self._add_attempt(
-                    attempt.seq,
-                    attempt.step,
-                    attempt.round,
-                    sort_key=attempt.sort_key,
-                    memory_step=memory_step,
-                    not_before=self._clock.now() + wait if wait else 0.0,
-                )
-
-    def _add_attempt(
-        self,
-        item: int,
-        step: int,
-        round_: int,
-        *,
-        fresh: bool = False,
-        sort_key: str = "",
-        memory_step: int = 0,
-        not_before: float = 0.0,
-    ) -> None:
-        number = self._rows("next_number", item=item, step=step)[0][0]
-        self._run(
-            "add_attempt",
-            item=item,
-            step=step,
-            number=number,
-            round=round_,
-            fresh=int(fresh),
-            sort_key=sort_key,
-            memory_step=memory_step,
-            not_before=not_before,
-        )
 
     def _event(
         self,
@@ -474,10 +429,15 @@ class Ledger:
         changed = self._run(name, **values).rowcount
         if changed != rows:
             raise StaleMove(
-                f"{name} of {values} found {changed} rows",
+                f"{name} of {str(values)[:500]} found {changed} rows",
                 why="the row was not in the state that the move expected",
                 hint="another process may drive this batch; nothing was changed",
             )
+
+    def _guarded_all(self, name: str, rows: Sequence[object], /, **values: Any) -> None:
+        """Run an update that must change one row for each of these."""
+        if rows:
+            self._guarded(name, len(rows), rows=json.dumps(rows), **values)
 
     def _run(self, name: str, /, **values: Any) -> sqlite3.Cursor:
         return self._db.execute(SQL[name], values)
@@ -485,6 +445,11 @@ class Ledger:
     def _rows(self, name: str, /, **values: Any) -> list[sqlite3.Row]:
         with _translated(self.path):
             return self._run(name, **values).fetchall()
+
+    def _each(self, name: str, /, **values: Any) -> Iterator[sqlite3.Row]:
+        """Rows as they are asked for: there may be millions."""
+        with _translated(self.path):
+            yield from self._run(name, **values)
 
     def _value(self, key: str) -> str:
         values = {row["key"]: row["value"] for row in self._rows("values")}
@@ -517,12 +482,13 @@ class Ledger:
         return last
 
     def _upgrade(self) -> None:
-        """Bring a ledger of format 1 to format 2: dispatches know their node."""
+        """Bring a ledger of format 1 to format 2: dispatches know their node, pauses are found."""
         if int(self._value("version")) == VERSION:
             return
         with self._transaction():
             if not self._run("has_node").fetchone():
                 self._run("add_node")
+            self._run("add_pauses")
             self._run("set_value", key="version", value=str(VERSION))
 
     @contextmanager
@@ -542,6 +508,21 @@ class Ledger:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+
+def _new_item(numbered: tuple[int, tuple[WorkItem, str]]) -> dict[str, object]:
+    seq, (item, sort_key) = numbered
+    document = json.dumps(item.to_json(), ensure_ascii=False)
+    return {"seq": seq, "id": item.id, "document": document, "sort_key": sort_key}
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until what is in a file, or which names a folder has, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _permit(old: AttemptState, new: AttemptState, among: frozenset[AttemptState]) -> None:

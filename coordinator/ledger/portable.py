@@ -1,9 +1,11 @@
 """What lets a ledger move to another host: copies, a line of descent, and dispatches taken over."""
 
+import json
 import sqlite3
 import uuid
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 from coordinator.domain.states import AttemptState, ItemState
@@ -11,6 +13,7 @@ from coordinator.ledger.ledger import Ledger, _translated
 from coordinator.ledger.rows import Attempt, Dispatch
 
 _LINEAGE, _GAP = "lineage", "gap"
+_CHUNK = 1_000  # names that are looked up together
 
 
 class PortableLedger:
@@ -58,8 +61,13 @@ class PortableLedger:
             self._ledger._run("set_value", key=_GAP, value="")
             self._ledger._event("restored", why=why)
 
-    def dispatch_names(self) -> set[str]:
-        return {row["name"] for row in self._ledger._rows("dispatch_names")}
+    def unknown(self, names: Iterable[str]) -> Iterator[str]:
+        """Those of the names that no dispatch of this ledger has."""
+        left = iter(names)
+        while chunk := list(islice(left, _CHUNK)):
+            rows = self._ledger._rows("dispatch_names", names=json.dumps(chunk))
+            known = {row["name"] for row in rows}
+            yield from (name for name in chunk if name not in known)
 
     def ready_attempt(self, item: str, step: int, number: int) -> Attempt | None:
         """The attempt of this very number, if it may be dispatched."""

@@ -8,11 +8,21 @@ SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'batch'
 SELECT key, value FROM batch
 
 -- name: add_item
-INSERT INTO items (seq, id, document, state) VALUES (:seq, :id, :document, :state)
+INSERT INTO items (seq, id, document, state) VALUES (:seq, :id, :document, 'waiting')
 
--- name: add_attempt
+-- name: add_first_attempt
+INSERT INTO attempts (item, step, number, round, state, fresh, sort_key)
+VALUES (:seq, 0, 1, 1, 'ready', 1, :sort_key)
+
+-- name: add_attempts
 INSERT INTO attempts (item, step, number, round, state, fresh, sort_key, memory_step, not_before)
-VALUES (:item, :step, :number, :round, 'ready', :fresh, :sort_key, :memory_step, :not_before)
+SELECT new.item, new.step,
+       (SELECT ifnull(max(number), 0) + 1 FROM attempts WHERE item = new.item AND step = new.step),
+       new.round, 'ready', 0, new.sort_key, new.memory_step, new.not_before
+FROM (SELECT json_extract(value, '$[0]') AS item, json_extract(value, '$[1]') AS step,
+             json_extract(value, '$[2]') AS round, json_extract(value, '$[3]') AS sort_key,
+             json_extract(value, '$[4]') AS memory_step, json_extract(value, '$[5]') AS not_before
+      FROM json_each(:rows)) AS new
 
 -- name: next_dispatch
 SELECT ifnull(max(id), 0) + 1 FROM dispatches
@@ -40,13 +50,6 @@ INSERT INTO events (at, action, dispatch, attempt, old, new, why)
 SELECT json_extract(value, '$[5]'), 'claimed', json_extract(value, '$[0]'), NULL, 'ready', 'claimed', :why
 FROM json_each(:dispatches)
 
--- name: move_dispatch
-UPDATE dispatches
-SET state = :new, job_id = ifnull(:job_id, job_id),
-    submitted_at = CASE WHEN :new = 'submitted' THEN :now ELSE submitted_at END,
-    ended_at = CASE WHEN :new = 'ended' THEN :now ELSE ended_at END
-WHERE id = :dispatch AND state = :old
-
 -- name: move_dispatches
 UPDATE dispatches
 SET state = :new, job_id = ifnull(moved.job_id, dispatches.job_id),
@@ -62,23 +65,52 @@ WHERE dispatch IN (SELECT json_extract(value, '$[0]') FROM json_each(:moved)) AN
 INSERT INTO events (at, action, dispatch, attempt, old, new, why)
 SELECT :now, :new, json_extract(value, '$[0]'), NULL, :old, :new, '' FROM json_each(:moved)
 
--- name: end_attempt
-UPDATE attempts SET state = :new, kind = :kind, reason = :reason, files = :files
-WHERE id = :attempt AND dispatch = :dispatch AND state = :old
+-- name: end_attempts
+UPDATE attempts SET state = ended.new, kind = ended.kind, reason = ended.reason, files = ended.files
+FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS dispatch,
+             json_extract(value, '$[2]') AS old, json_extract(value, '$[3]') AS new,
+             json_extract(value, '$[4]') AS kind, json_extract(value, '$[5]') AS reason,
+             json_extract(value, '$[6]') AS files
+      FROM json_each(:rows)) AS ended
+WHERE attempts.id = ended.id AND attempts.dispatch = ended.dispatch AND attempts.state = ended.old
 
 -- name: left_behind
-SELECT count(*) FROM attempts
-WHERE dispatch = :dispatch AND state IN ('ready', 'claimed', 'submitted', 'running')
+SELECT d.name, count(*) AS n FROM attempts a JOIN dispatches d ON d.id = a.dispatch
+WHERE a.dispatch IN (SELECT value FROM json_each(:dispatches))
+      AND a.state IN ('ready', 'claimed', 'submitted', 'running')
+GROUP BY a.dispatch
+
+-- name: end_dispatches
+UPDATE dispatches SET state = 'ended', ended_at = :now
+FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS old
+      FROM json_each(:rows)) AS ended
+WHERE dispatches.id = ended.id AND dispatches.state = ended.old
+
+-- name: finish_items
+UPDATE items SET state = ended.state, kind = ended.kind
+FROM (SELECT json_extract(value, '$[0]') AS seq, json_extract(value, '$[1]') AS state,
+             json_extract(value, '$[2]') AS kind
+      FROM json_each(:rows)) AS ended
+WHERE items.seq = ended.seq AND items.state = 'in_flight'
 
 -- name: finish_item
 UPDATE items SET state = :state, kind = :kind WHERE seq = :item AND state = :old
 
--- name: advance_item
-UPDATE items SET step = :step WHERE seq = :item AND state = 'in_flight'
+-- name: advance_items
+UPDATE items SET step = ended.step
+FROM (SELECT json_extract(value, '$[0]') AS seq, json_extract(value, '$[1]') AS step
+      FROM json_each(:rows)) AS ended
+WHERE items.seq = ended.seq AND items.state = 'in_flight'
 
 -- name: record_event
 INSERT INTO events (at, action, dispatch, attempt, old, new, why)
 VALUES (:at, :action, :dispatch, :attempt, :old, :new, :why)
+
+-- name: record_events
+INSERT INTO events (at, action, dispatch, attempt, old, new, why)
+SELECT :at, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+       json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]')
+FROM json_each(:rows)
 
 -- name: dispatches_out
 SELECT d.*, (SELECT count(*) FROM attempts a WHERE a.dispatch = d.id) AS size
@@ -114,9 +146,6 @@ SELECT step, number, files FROM attempts WHERE item = :item AND state = 'succeed
 SELECT kind, count(*) AS n FROM attempts
 WHERE item = :item AND step = :step AND round = :round AND kind IS NOT NULL GROUP BY kind
 
--- name: next_number
-SELECT ifnull(max(number), 0) + 1 FROM attempts WHERE item = :item AND step = :step
-
 -- name: item_tally
 SELECT state, step, kind, n FROM item_tally WHERE n > 0
 
@@ -128,6 +157,9 @@ SELECT id FROM items ORDER BY seq
 
 -- name: documents
 SELECT document FROM items ORDER BY seq
+
+-- name: known_ids
+SELECT id FROM items WHERE id IN (SELECT value FROM json_each(:ids))
 
 -- name: items_ended
 SELECT i.seq, i.id, i.state, i.step, i.kind, i.round, a.number, a.reason, a.dispatch,
@@ -142,13 +174,17 @@ SELECT a.*, d.name AS dispatch_name, d.job_id FROM attempts a
 JOIN items i ON i.seq = a.item LEFT JOIN dispatches d ON d.id = a.dispatch
 WHERE i.id = :id ORDER BY a.id
 
--- name: reopen_item
+-- name: reopen_items
 UPDATE items SET state = 'waiting', kind = NULL, round = round + 1
-WHERE seq = :item AND state IN ('failed', 'stopped')
+WHERE seq IN (SELECT value FROM json_each(:rows)) AND state IN ('failed', 'stopped')
 
--- name: last_attempt
-SELECT a.step, a.sort_key, a.memory_step, i.round FROM attempts a
-JOIN items i ON i.seq = a.item WHERE a.item = :item ORDER BY a.id DESC LIMIT 1
+-- name: add_reopened
+INSERT INTO attempts (item, step, number, round, state, fresh, sort_key, memory_step)
+SELECT i.seq, a.step,
+       (SELECT max(number) + 1 FROM attempts WHERE item = i.seq AND step = a.step),
+       i.round, 'ready', 1, a.sort_key, a.memory_step
+FROM items i JOIN attempts a ON a.id = (SELECT max(id) FROM attempts WHERE item = i.seq)
+WHERE i.seq IN (SELECT value FROM json_each(:rows))
 
 -- name: set_stop_reason
 UPDATE dispatches SET stop_reason = :reason WHERE id = :dispatch AND stop_reason = ''
@@ -158,7 +194,11 @@ SELECT d.*, 0 AS size FROM dispatches d
 WHERE d.job_id IS NOT NULL AND d.purged = 0 AND (d.state = 'ended' OR :running) ORDER BY d.id
 
 -- name: mark_purged
-UPDATE dispatches SET purged = 1 WHERE id = :dispatch
+UPDATE dispatches SET purged = 1 WHERE id IN (SELECT value FROM json_each(:rows))
+
+-- name: record_purged
+INSERT INTO events (at, action, dispatch, attempt, old, new, why)
+SELECT :at, 'purged', value, NULL, NULL, NULL, '' FROM json_each(:rows)
 
 -- name: events
 SELECT * FROM events ORDER BY id
@@ -207,9 +247,6 @@ LIMIT 1
 -- name: last_pause
 SELECT action FROM events WHERE action IN ('paused', 'resumed') ORDER BY id DESC LIMIT 1
 
--- name: soonest_ready
-SELECT min(not_before) FROM attempts WHERE state = 'ready'
-
 -- name: data_version
 PRAGMA data_version
 
@@ -226,21 +263,27 @@ WHERE i.id IN (SELECT value FROM json_each(:items)) AND a.state = 'ready'
 UPDATE attempts SET state = 'stopped', kind = :kind, reason = :reason
 WHERE id = :attempt AND state = 'ready'
 
--- name: set_node
-UPDATE dispatches SET node = :node WHERE id = :dispatch
+-- name: set_nodes
+UPDATE dispatches SET node = seen.node
+FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS node
+      FROM json_each(:rows)) AS seen
+WHERE dispatches.id = seen.id
 
 -- name: has_node
 SELECT 1 FROM pragma_table_info('dispatches') WHERE name = 'node'
+
+-- name: add_pauses
+CREATE INDEX IF NOT EXISTS pauses ON events (id) WHERE action IN ('paused', 'resumed')
 
 -- name: add_node
 ALTER TABLE dispatches ADD COLUMN node TEXT NOT NULL DEFAULT ''
 
 -- name: published
-SELECT i.id AS item, a.files FROM attempts a JOIN items i ON i.seq = a.item
-WHERE a.state IN ('succeeded', 'no_data') ORDER BY a.step, a.id
+SELECT a.files FROM items i JOIN attempts a ON a.item = i.seq
+WHERE i.id = :id AND a.state IN ('succeeded', 'no_data') ORDER BY a.step, a.id
 
 -- name: dispatch_names
-SELECT name FROM dispatches
+SELECT name FROM dispatches WHERE name IN (SELECT value FROM json_each(:names))
 
 -- name: ready_exactly
 SELECT a.*, i.id AS item_id, i.document AS document

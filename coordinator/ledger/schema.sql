@@ -66,6 +66,7 @@ CREATE TABLE events (
     new      TEXT,
     why      TEXT NOT NULL DEFAULT ''
 ) STRICT;
+CREATE INDEX pauses ON events (id) WHERE action IN ('paused', 'resumed');
 
 -- Counts that a million rows need not be read for.
 CREATE TABLE item_tally (

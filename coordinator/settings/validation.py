@@ -2,11 +2,14 @@
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice
 
 from pydantic import ValidationError
 
 from coordinator.errors import Problem
 from coordinator.settings.strict_yaml import YamlDocument
+
+_MOST_NAMES = 20_000  # beyond that, to look for a near one takes too long
 
 
 def problems_of(
@@ -21,8 +24,8 @@ def problems_of(
 
 
 def nearest(word: str, names: Iterable[str], count: int = 3) -> str:
-    """`did you mean a, b?`, or "" where nothing is near."""
-    found = difflib.get_close_matches(word, list(names), n=count)
+    """`did you mean a, b?`, or "" where nothing is near: among the first few thousand names."""
+    found = difflib.get_close_matches(word, list(islice(names, _MOST_NAMES)), n=count)
     return f"did you mean {', '.join(found)}?" if found else ""
 
 

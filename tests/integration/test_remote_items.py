@@ -163,7 +163,7 @@ def test_a_catalog_in_s3(collection: Path, s3_bucket: str, tmp_path: Path) -> No
         store.upload(path, path.relative_to(collection).as_posix())
     found = selected(f"{store.uri}/stac/collection.json")
     assert (len(found.items), found.problems) == (12, ())
-    assert found.items[0].assets["source"] == f"{store.uri}/texts/eng.txt"
+    assert next(iter(found.items)).assets["source"] == f"{store.uri}/texts/eng.txt"
     item_list = tmp_path / "list.txt"
     item_list.write_text("c-dev-ita-deu\n")
     assert len(selected(f"{store.uri}/stac/collection.json", item_list).items) == 1

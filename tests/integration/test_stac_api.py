@@ -112,7 +112,9 @@ def test_a_collection_that_is_not_there(real_api: str) -> None:
 
 def test_relative_assets_start_from_the_item(real_api: str) -> None:
     found = select_items(open_source(None, real_api, ["small"]), None, Needs(), limit=1)
-    assert found.items[0].assets == {"source": f"{real_api}/collections/small/items/texts/eng.txt"}
+    assert next(iter(found.items)).assets == {
+        "source": f"{real_api}/collections/small/items/texts/eng.txt"
+    }
 
 
 # Small APIs, each with one fault or one habit.

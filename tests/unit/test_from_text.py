@@ -45,7 +45,7 @@ def test_every_direction_those_into_one_language_together(texts: Path, tmp_path:
         "texts-dev-eng-zho_Hans",
         "texts-dev-fra-CA-zho_Hans",
     ]
-    first = found.items[0]
+    first = next(iter(found.items))
     assert first.assets == {
         "source": str(texts / "fra-CA.txt"),
         "reference": str(texts / "eng.txt"),

@@ -18,14 +18,14 @@ def list_of(tmp_path: Path, data: bytes) -> Path:
 def test_comments_blank_lines_and_repeats_are_counted(tmp_path: Path) -> None:
     path = list_of(tmp_path, b"# first\n\nb\n  a  \n\t\nb\n#b\na\n")
     found = read_item_list(path)
-    assert found.ids == ("b", "a")
+    assert list(found.ids) == ["b", "a"]
     assert found.lines == {"b": 3, "a": 4}
     assert (found.repeated, found.comments, found.bad) == (2, 2, ())
 
 
 def test_windows_files_and_a_missing_last_newline(tmp_path: Path) -> None:
     found = read_item_list(list_of(tmp_path, b"\xef\xbb\xbfa\r\nb\r\n\r\nc"))
-    assert found.ids == ("a", "b", "c")
+    assert list(found.ids) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"# nothing\n   \n", b"\xef\xbb\xbf"])
@@ -37,7 +37,7 @@ def test_a_list_without_items_is_refused(tmp_path: Path, data: bytes) -> None:
 def test_every_bad_id_is_named_with_its_line(tmp_path: Path) -> None:
     path = list_of(tmp_path, b"good\n../../etc/passwd\na\x1b[31mb\n\xff\n../../etc/passwd\n")
     found = read_item_list(path)
-    assert found.ids == ("good",)
+    assert list(found.ids) == ["good"]
     assert [bad.problem.where for bad in found.bad] == [f"{path}:{n}" for n in (2, 3, 4)]
     assert "not one safe path segment" in found.bad[0].problem.reason
     assert "\x1b" not in str(found.bad[1].problem)

@@ -3,6 +3,7 @@
 import itertools
 import multiprocessing
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -23,6 +24,7 @@ from coordinator.ledger import (
     FILE,
     AttemptEnd,
     Dispatch,
+    DispatchEnd,
     Finish,
     Ledger,
     NextStep,
@@ -31,6 +33,7 @@ from coordinator.ledger import (
     driver_lock,
     holder,
 )
+from coordinator.ledger.ledger import SQL
 from tests.fakes import HandClock
 
 S, K, I = AttemptState, FailureKind, ItemState  # noqa: E741
@@ -112,7 +115,7 @@ def test_a_new_batch_waits(ledger: Ledger) -> None:
     assert tally.items == {I.WAITING: 4} and tally.attempts == {(0, S.READY): 4}
     assert (tally.in_flight, tally.total) == (0, 4)
     assert ledger.record() == {"items": 4}
-    assert ledger.item_ids() == [f"item-{n}" for n in range(4)]
+    assert list(ledger.item_ids()) == [f"item-{n}" for n in range(4)]
     assert [a.item.id for a in ledger.ready(0, fresh=True, limit=2)] == ["item-0", "item-1"]
     assert ledger.ready(0, fresh=False, limit=9) == ledger.ready(1, fresh=True, limit=9) == []
     assert ledger.ready(0, fresh=True, limit=0) == ledger.ready(0, fresh=True, limit=-1) == []
@@ -147,7 +150,6 @@ def test_a_retry_is_a_new_attempt(ledger: Ledger, clock: HandClock) -> None:
     dispatch = out_in(ledger, S.RUNNING)
     end(ledger, dispatch, S.FAILED, Retry(30.0, memory_step=1), kind=K.OUT_OF_MEMORY, reason="oom")
     assert ledger.ready(0, fresh=False, limit=9) == []
-    assert ledger.next_ready_at() == 0.0  # the new items
     clock.advance(30.0)
     (retry,) = ledger.ready(0, fresh=False, limit=9)
     assert (retry.number, retry.memory_step, retry.round) == (2, 1, 1)
@@ -260,7 +262,7 @@ def test_only_what_failed_or_stopped_is_reopened(ledger: Ledger) -> None:
     end(ledger, out_in(ledger, S.RUNNING), S.SUCCEEDED, Finish(I.SUCCEEDED))
     end(ledger, out_in(ledger, S.RUNNING), S.STOPPED, Finish(I.STOPPED, K.STOPPED))
     (good,), (stopped,) = ledger.items(I.SUCCEEDED), ledger.items(I.STOPPED)
-    waiting = ledger.items(I.WAITING)[0]
+    waiting = next(ledger.items(I.WAITING))
     for row in (good, waiting):
         refused_unchanged(ledger, partial(ledger.reopen, [row]))
     assert ledger.reopen([stopped]) == 1
@@ -329,7 +331,7 @@ def test_what_a_killed_creation_left_does_not_matter(tmp_path: Path, clock: Hand
     with pytest.raises(BatchMissing):
         Ledger.open(folder, clock)
     ledger = Ledger.create(folder, clock, {"items": 2}, items(2))
-    assert ledger.item_ids() == ["item-0", "item-1"]
+    assert list(ledger.item_ids()) == ["item-0", "item-1"]
     ledger.close()
     assert not list(folder.glob(f"{Path(FILE).stem}.new*"))
 
@@ -359,7 +361,7 @@ def test_of_two_creations_at_once_one_wins(tmp_path: Path, clock: HandClock) -> 
         yield WorkItem("item-2"), ""
 
     ledger = Ledger.create(folder, clock, {"of": "first"}, first())
-    assert ledger.record() == {"of": "first"} and len(ledger.item_ids()) == 3
+    assert ledger.record() == {"of": "first"} and len(list(ledger.item_ids())) == 3
     assert len(errors) == 1
     ledger.close()
 
@@ -409,7 +411,13 @@ def test_a_damaged_file_is_said_to_be_so(
 def read_all(folder: Path, clock: HandClock) -> None:
     ledger = Ledger.open(folder, clock)
     try:
-        ledger.tally(), ledger.record(), list(ledger.events()), ledger.item_ids(), ledger.out()
+        (
+            ledger.tally(),
+            ledger.record(),
+            list(ledger.events()),
+            list(ledger.item_ids()),
+            ledger.out(),
+        )
         ledger.ready(0, fresh=True, limit=2000)
     finally:
         ledger.close()
@@ -524,3 +532,54 @@ def test_whoever_asks_for_the_holder_keeps_nobody_out(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_locked(tmp_path: Path) -> None:
     with pytest.raises(LedgerError):
         driver_lock(tmp_path / "nothing", "b").__enter__()
+
+
+# a million items
+
+OF_A_TICK = [
+    "dispatches_out", "out_count", "attempts_of_dispatch", "ready", "first_memory_step", "winners",
+    "failures_of_round", "dispatch", "next_dispatch", "add_dispatches", "claim_attempts",
+    "start_items", "record_claims", "move_dispatches", "move_attempts_of_dispatches",
+    "record_moves", "end_attempts", "left_behind", "finish_items", "advance_items", "add_attempts",
+    "end_dispatches", "record_events", "set_nodes", "mark_purged", "record_purged", "last_pause",
+    "live_of", "ready_of", "ready_exactly", "dispatch_names", "known_ids",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_A_TICK)
+def test_nothing_of_a_tick_reads_a_whole_table(ledger: Ledger, name: str) -> None:
+    """Of what it searches, SQLite says so; a partial index holds only what is out."""
+    values = dict.fromkeys(re.findall(r":(\w+)", SQL[name]), "[]")
+    plan = [row["detail"] for row in ledger._db.execute(f"EXPLAIN QUERY PLAN {SQL[name]}", values)]
+    small = r"INDEX (dispatches_out|pauses)|json_each|\b(claimed|moved|ended|new|seen)\b"
+    scans = [step for step in plan if "SCAN" in step and not re.search(small, step)]
+    sorts = [step for step in plan if "TEMP B-TREE FOR ORDER BY" in step]
+    assert not scans and not sorts, plan
+
+
+def test_ends_are_taken_together_or_not_at_all(ledger: Ledger) -> None:
+    one, two, late = (out_in(ledger, S.RUNNING) for _ in range(3))
+    end(ledger, late, S.SUCCEEDED, Finish(I.SUCCEEDED))
+
+    def done(dispatch: Dispatch) -> DispatchEnd:
+        attempts = ledger.attempts_of(dispatch)
+        ends = (AttemptEnd(a, S.SUCCEEDED, NextStep("k")) for a in attempts)
+        return DispatchEnd(dispatch, tuple(ends), "exit code 0")
+
+    refused_unchanged(ledger, lambda: ledger.end_all([done(one), done(late), done(two)]))
+    refused_unchanged(ledger, lambda: ledger.end_all([done(one), done(one)]))
+    ledger.end_all([done(one), done(two)])
+    assert ledger.out() == [] and len(ledger.ready(1, fresh=False, limit=9)) == 2
+    told = [(e.action, e.dispatch) for e in ledger.events()][-4:]
+    assert told == [("succeeded", 1), ("ended", 1), ("succeeded", 2), ("ended", 2)]
+
+
+def test_what_a_handler_says_is_kept_whatever_it_is(ledger: Ledger) -> None:
+    """A NUL would end a text of SQLite's JSON, half a character would make it unreadable."""
+    dispatch = out_in(ledger, S.RUNNING)
+    said = "before\0after \ud800 'quoted' \"twice\" \u202e \U0001f600 {[,]}"
+    finish = Finish(I.FAILED, K.MODEL_ERROR)
+    end(ledger, dispatch, S.FAILED, finish, kind=K.MODEL_ERROR, reason=said)
+    (row,) = ledger.items(I.FAILED)
+    assert row.reason == said.replace("\0", "\ufffd").replace("\ud800", "?")
+    assert row.reason in [event.why for event in ledger.events()]

@@ -1,10 +1,14 @@
-"""Histories of a ledger made up at random: what must hold after every move, whatever the order."""
+"""Histories of a ledger made up at random: what must hold after every move, whatever the order.
 
-import sqlite3
+Two connections to one file, as of two processes, move in turns: each with what it read last, which
+the other may have moved meanwhile. A move is taken exactly if what it expects is still so.
+"""
+
+import shutil
 import tempfile
-from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,37 +16,45 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from coordinator.domain.items import WorkItem
-from coordinator.domain.states import (
-    FINISHED_ITEMS,
-    LIVE,
-    OUT,
-    AttemptState,
-    FailureKind,
-    ItemState,
-)
+from coordinator.domain.states import LIVE, AttemptState, FailureKind, ItemState
 from coordinator.errors import StaleMove
 from coordinator.ledger import (
+    Asked,
     Attempt,
     AttemptEnd,
+    ControlDesk,
     Dispatch,
+    DispatchEnd,
     Finish,
     Ledger,
     NextStep,
+    PortableLedger,
     Retry,
     Sequel,
 )
 from tests.fakes import HandClock
+from tests.ledger_checks import check_ledger, everything
 
 S, K = AttemptState, FailureKind
-STEPS, ITEMS = 2, 6
+STEPS, ITEMS = 2, 8
 FAILURES = {S.FAILED: K.TIMEOUT, S.LOST: K.LOST, S.UNKNOWN: K.UNKNOWN}
 
 PICK = st.integers(0, 10**6)
+CONNECTION = st.integers(0, 1)
 ENDINGS = st.sampled_from([S.SUCCEEDED] * 3 + [S.NO_DATA, *FAILURES, S.RETURNED, S.STOPPED])
+PACK = 4
+
+
+@dataclass(frozen=True)
+class Handoff:
+    """What lies in the output root of a dispatch: from this it is taken over."""
+
+    dispatch: Dispatch
+    attempts: tuple[tuple[str, int, int], ...]  # item, step, number
 
 
 class Histories(RuleBasedStateMachine):
-    """Claims, submits, runs, ends, reopens and opens again, in any order."""
+    """Everything that can be done to a ledger, in any order, by two."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,155 +62,267 @@ class Histories(RuleBasedStateMachine):
         self.path = Path(self.folder.name)
         self.clock = HandClock()
         items = [(WorkItem(f"i{n}"), "") for n in range(ITEMS)]
-        self.ledger = Ledger.create(self.path, self.clock, {}, items)
-        self.look = sqlite3.connect(self.path / "ledger.db")
-        self.look.row_factory = sqlite3.Row
-        self.tokens: set[str] = set()
-        self.ended: list[Dispatch] = []
+        Ledger.create(self.path, self.clock, {}, items).close()
+        self.ledgers = [Ledger.open(self.path, self.clock) for _ in range(2)]
+        self.seen: list[tuple[Dispatch, list[Attempt]]] = []  # as somebody read them once
+        self.handoffs: dict[str, Handoff] = {}
+        self.is_paused = False
 
     def teardown(self) -> None:
-        self.look.close()
-        self.ledger.close()
+        for ledger in self.ledgers:
+            ledger.close()
         self.folder.cleanup()
 
-    # moves
+    # reading and claiming
 
-    @rule(step=st.integers(0, STEPS - 1), fresh=st.booleans(), limit=st.integers(1, 4))
-    def claim(self, step: int, fresh: bool, limit: int) -> None:
-        if pack := self.ledger.ready(step, fresh=fresh, limit=limit):
-            assert {(a.step, a.fresh, a.memory_step) for a in pack} == {
-                (step, fresh, pack[0].memory_step)
-            }
-            dispatch = self.ledger.claim([pack], lambda _, number: f"d{number}")[0]
-            assert dispatch.token not in self.tokens
-            self.tokens.add(dispatch.token)
+    @rule(who=CONNECTION)
+    def read(self, who: int) -> None:
+        """One of the two takes a look, and moves by it later."""
+        ledger = self.ledgers[who]
+        self.seen = [(d, ledger.attempts_of(d)) for d in ledger.out()] + self.seen[:6]
 
-    @precondition(lambda self: self.ledger.out())
-    @rule(pick=PICK)
-    def submit_or_run(self, pick: int) -> None:
-        dispatch = self.one_out(pick)
-        if dispatch.state is S.CLAIMED:
-            self.ledger.move(dispatch, S.CLAIMED, S.SUBMITTED, f"job-{dispatch.id}")
-        elif dispatch.state is S.SUBMITTED:
-            self.ledger.move(dispatch, S.SUBMITTED, S.RUNNING)
+    @rule(
+        who=CONNECTION,
+        step=st.integers(0, STEPS - 1),
+        fresh=st.booleans(),
+        sizes=st.lists(st.integers(1, PACK), min_size=1, max_size=3),
+    )
+    def claim(self, who: int, step: int, fresh: bool, sizes: list[int]) -> None:
+        ledger = self.ledgers[who]
+        ready = ledger.ready(step, fresh=fresh, limit=sum(sizes))
+        assert len({(a.step, a.fresh, a.memory_step) for a in ready}) <= 1
+        packs = [ready[sum(sizes[:n]) : sum(sizes[: n + 1])] for n in range(len(sizes))]
+        packs = [pack for pack in packs if pack]
+        for dispatch, pack in zip(ledger.claim(packs, named), packs, strict=True):
+            assert dispatch.token not in {h.dispatch.token for h in self.handoffs.values()}
+            sent = tuple((a.item.id, a.step, a.number) for a in pack)
+            self.handoffs[dispatch.name] = Handoff(dispatch, sent)
 
-    @precondition(lambda self: self.ledger.out())
-    @rule(pick=PICK, states=st.lists(ENDINGS, min_size=4, max_size=4), retry=st.booleans())
-    def end(self, pick: int, states: list[AttemptState], retry: bool) -> None:
-        dispatch = self.one_out(pick)
-        attempts = self.ledger.attempts_of(dispatch)
-        if dispatch.state is S.CLAIMED:
-            states = [S.FAILED] * 4  # refused: all that can become of it
-        ends = [ended(a, state, retry) for a, state in zip(attempts, states, strict=False)]
-        self.ledger.end(dispatch, ends)
-        self.ended.append(dispatch)
+    @rule(who=CONNECTION, pick=PICK)
+    def claim_what_was_ready_once(self, who: int, pick: int) -> None:
+        """By what the other read before: taken only if none of it has moved."""
+        before = self.ledgers[1 - who].ready(0, fresh=True, limit=PACK)
+        self.claim(who, 0, True, [1 + pick % PACK])
+        if not before:
+            return
+        still = {a.id for a in self.ledgers[who].ready(0, fresh=True, limit=ITEMS)}
+        if not {a.id for a in before} <= still:
+            self.refused(lambda: self.ledgers[1 - who].claim([before], named))
 
-    @precondition(lambda self: self.ended)
-    @rule(pick=PICK)
-    def too_late(self, pick: int) -> None:
-        dispatch = self.ended[pick % len(self.ended)]
-        before = self.everything()
-        ends = [ended(a, S.FAILED, retry=True) for a in self.ledger.attempts_of(dispatch)]
-        with pytest.raises(StaleMove):
-            self.ledger.end(dispatch, ends)
-        with pytest.raises(StaleMove):
-            self.ledger.move(dispatch, S.SUBMITTED, S.RUNNING)
-        assert self.everything() == before
+    # moving, by what was read last or long ago
 
-    @rule(pick=PICK)
-    def reopen(self, pick: int) -> None:
-        rows = self.ledger.items(ItemState.FAILED, ItemState.STOPPED)
+    @precondition(lambda self: self.seen)
+    @rule(who=CONNECTION, pick=PICK, new=st.sampled_from([S.SUBMITTED, S.RUNNING]))
+    def move(self, who: int, pick: int, new: AttemptState) -> None:
+        dispatch, _ = self.seen[pick % len(self.seen)]
+        old = S.CLAIMED if new is S.SUBMITTED else S.SUBMITTED
+        job = f"job-{dispatch.id}" if new is S.SUBMITTED else None
+        self.taken_if(
+            self.state_of(dispatch) == old,
+            lambda: self.ledgers[who].move_all([(dispatch, job)], old, new),
+        )
+
+    @precondition(lambda self: self.seen)
+    @rule(
+        who=CONNECTION,
+        picks=st.lists(PICK, min_size=1, max_size=3),
+        states=st.lists(ENDINGS, min_size=PACK, max_size=PACK),
+        retry=st.booleans(),
+    )
+    def end(self, who: int, picks: list[int], states: list[AttemptState], retry: bool) -> None:
+        """Some dispatches at once; if any has been moved by the other, none of them."""
+        chosen = [self.seen[pick % len(self.seen)] for pick in picks]
+        ended = [as_ended(*each, states, retry) for each in chosen]
+        numbers = [one.dispatch.id for one in ended]
+        good = all(self.state_of(one.dispatch) == one.dispatch.state for one in ended)
+        good = good and len(set(numbers)) == len(numbers)
+        self.taken_if(good, lambda: self.ledgers[who].end_all(ended))
+
+    @precondition(lambda self: self.seen)
+    @rule(who=CONNECTION, pick=PICK)
+    def end_half(self, who: int, pick: int) -> None:
+        """No attempt is left without an end, and none of another dispatch is ended."""
+        dispatch, attempts = self.seen[pick % len(self.seen)]
+        others = [a for d, found in self.seen for a in found if d.id != dispatch.id]
+        one_less = as_ended(dispatch, attempts[1:], [S.FAILED] * PACK, True)
+        self.refused(lambda: self.ledgers[who].end_all([one_less]))
+        if others:
+            foreign = as_ended(dispatch, [*attempts, others[0]], [S.FAILED] * (PACK + 1), True)
+            self.refused(lambda: self.ledgers[who].end_all([foreign]))
+
+    # what people ask for
+
+    @rule(who=CONNECTION, pick=PICK)
+    def resubmit(self, who: int, pick: int) -> None:
+        rows = list(self.ledgers[who].items(ItemState.FAILED, ItemState.STOPPED))
         chosen = rows[: pick % (len(rows) + 1)]
-        assert self.ledger.reopen(chosen) == len(chosen)
+        assert self.ledgers[who].reopen(chosen) == len(chosen)
+        if chosen:
+            self.refused(lambda: self.ledgers[1 - who].reopen(chosen))
 
+    @rule(who=CONNECTION, item=st.integers(0, ITEMS - 1))
+    def stop_item(self, who: int, item: int) -> None:
+        """One asks, the other carries it out; what runs is left to its end."""
+        asked = f"i{item}"
+        desk = ControlDesk(self.ledgers[who])
+        desk.ask(lambda now: now.changed(items=(*now.items, asked)), "stop asked", asked)
+        other = ControlDesk(self.ledgers[1 - who])
+        other.carry_out()
+        for found in other.live([asked]):
+            assert found.dispatch is not None, "what nothing runs for is stopped at once"
+
+    @precondition(lambda self: self.seen)
+    @rule(who=CONNECTION, pick=PICK)
+    def stop_dispatch(self, who: int, pick: int) -> None:
+        dispatch, _ = self.seen[pick % len(self.seen)]
+        self.ledgers[who].set_stop_reason(dispatch, f"reason {who}")
+        first = self.ledgers[1 - who].dispatch(dispatch.id).stop_reason
+        self.ledgers[1 - who].set_stop_reason(dispatch, "another reason")
+        assert self.ledgers[who].dispatch(dispatch.id).stop_reason == first
+
+    @rule(who=CONNECTION)
+    def pause_or_go_on(self, who: int) -> None:
+        self.is_paused = not self.is_paused
+        self.ledgers[who].note("paused" if self.is_paused else "resumed")
+        desk = ControlDesk(self.ledgers[who])
+        asked = Asked(by="somebody", at=0.0) if self.is_paused else None
+        desk.ask(lambda now: now.changed(paused=asked), "asked", "")
+
+    @rule(who=CONNECTION)
+    def purge(self, who: int) -> None:
+        """Twice is as once: what is purged is not found again."""
+        found = self.ledgers[who].purgeable(include_running=False)
+        assert all(d.state is None and d.job_id for d in found)
+        self.ledgers[who].mark_purged(found)
+        assert self.ledgers[1 - who].purgeable(include_running=False) == []
+
+    # what happens to the process and the file
+
+    @rule(seconds=st.sampled_from([5.0, 60.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule(who=CONNECTION)
+    def open_again(self, who: int) -> None:
+        before = everything(self.file)
+        self.ledgers[who].close()
+        self.ledgers[who] = Ledger.open(self.path, self.clock)
+        assert everything(self.file) == before
+
+    @rule(who=CONNECTION)
+    def save(self, who: int) -> None:
+        before = everything(self.file)
+        self.saved.unlink(missing_ok=True)
+        PortableLedger(self.ledgers[who]).backup(self.saved)
+        assert everything(self.saved) == everything(self.file) == before
+
+    @precondition(lambda self: self.saved.exists())
     @rule()
-    def open_again(self) -> None:
-        before = self.everything()
-        self.ledger.close()
-        self.ledger = Ledger.open(self.path, self.clock)
-        assert self.everything() == before
+    def go_on_with_the_copy(self) -> None:
+        """Elsewhere: with an older ledger, and the handoffs of all that was ever sent."""
+        for ledger in self.ledgers:
+            ledger.close()
+        for file in self.path.glob("ledger.db*"):
+            file.unlink()
+        shutil.copy(self.saved, self.file)
+        self.ledgers = [Ledger.open(self.path, self.clock) for _ in range(2)]
+        self.seen = []
+        self.is_paused = self.ledgers[0].was_paused()
+        self.take_over()
+
+    def take_over(self) -> None:
+        portable = PortableLedger(self.ledgers[0])
+        portable.begin_lineage(gap=True)
+        for name in sorted(portable.unknown(list(self.handoffs))):
+            handoff = self.handoffs[name]
+            found = [portable.ready_attempt(*attempt) for attempt in handoff.attempts]
+            attempts = [attempt for attempt in found if attempt is not None]
+            if len(attempts) < len(handoff.attempts):
+                del self.handoffs[name]  # passed over: its attempts came to something else
+                continue
+            sent = handoff.dispatch
+            taken = portable.take_over(
+                attempts,
+                number=sent.id,
+                name=sent.name,
+                token=sent.token,
+                memory_step=sent.memory_step,
+            )
+            assert (taken.id, taken.token) == (sent.id, sent.token)
+            self.refused(
+                lambda some=attempts, n=sent.id: portable.take_over(
+                    some, number=n + 10**6, name=f"again-{n}", token=f"again-{n}", memory_step=0
+                )
+            )
+        portable.close_gap("all are known")
+        assert not portable.has_gap and portable.lineage
 
     # what holds
 
     @invariant()
-    def tallies_are_counts(self) -> None:
-        tally = self.ledger.tally()
-        attempts = Counter((row["step"], row["state"]) for row in self.rows("attempts"))
-        assert {key: n for key, n in tally.attempts.items() if n} == dict(attempts)
-        items = self.rows("items")
-        assert tally.items == dict(Counter(row["state"] for row in items))
-        failed = [row for row in items if row["state"] == "failed"]
-        assert tally.failed_at == dict(Counter(row["step"] for row in failed))
-        assert tally.failed_kinds == dict(Counter(row["kind"] for row in failed))
-        assert tally.total == ITEMS
+    def the_rows_agree_with_one_another(self) -> None:
+        check_ledger(self.file)
 
     @invariant()
-    def each_item_is_in_one_place(self) -> None:
-        listed = [i.id for state in ItemState for i in self.ledger.items(state)]
-        assert sorted(listed) == sorted(self.ledger.item_ids())
-        for item in self.rows("items"):
-            live = [
-                a for a in self.rows("attempts") if a["item"] == item["seq"] and a["state"] in LIVE
-            ]
-            if item["state"] in FINISHED_ITEMS:
-                assert not live
-                continue
-            (attempt,) = live
-            assert attempt["step"] == item["step"] and attempt["round"] == item["round"]
-            is_waiting = item["state"] == ItemState.WAITING
-            assert attempt["fresh"] == is_waiting
-            assert attempt["state"] == S.READY if is_waiting else attempt["state"] in LIVE
+    def both_read_the_same(self) -> None:
+        one, other = self.ledgers
+        assert one.tally() == other.tally() and one.out() == other.out()
+        assert one.tally().total == ITEMS
+        assert one.was_paused() == other.was_paused() == self.is_paused
+        desks = [ControlDesk(ledger).read() for ledger in self.ledgers]
+        assert desks[0] == desks[1] and bool(desks[0].paused) == self.is_paused
 
     @invariant()
-    def in_flight_is_what_was_started(self) -> None:
-        started = {
-            a["item"] for a in self.rows("attempts") if a["state"] in LIVE and not a["fresh"]
-        }
-        assert self.ledger.tally().in_flight == len(started)
-
-    @invariant()
-    def attempts_are_numbered_without_a_gap(self) -> None:
-        numbers: dict[tuple[int, int], list[int]] = {}
-        for row in self.rows("attempts"):
-            numbers.setdefault((row["item"], row["step"]), []).append(row["number"])
-        assert all(found == list(range(1, len(found) + 1)) for found in numbers.values())
-
-    @invariant()
-    def a_dispatch_and_its_attempts_agree(self) -> None:
-        for dispatch in self.ledger.out():
-            attempts = self.ledger.attempts_of(dispatch)
-            assert dispatch.state in OUT and {a.state for a in attempts} == {dispatch.state}
-            assert dispatch.size == len(attempts) > 0
-        out = sum(d.size for d in self.ledger.out())
-        assert out == sum(row["state"] in OUT for row in self.rows("attempts"))
-
-    @invariant()
-    def every_move_left_its_event(self) -> None:
-        actions = Counter(event.action for event in self.ledger.events())
-        dispatches = self.rows("dispatches")
-        assert actions["claimed"] == len(dispatches) == len(self.tokens)
-        assert actions["ended"] == sum(row["state"] == "ended" for row in dispatches)
-        ended_attempts = [row["state"] for row in self.rows("attempts") if row["state"] not in LIVE]
-        for state, count in Counter(ended_attempts).items():
-            assert actions[state] == count
+    def what_is_ready_may_go_now(self) -> None:
+        ledger = self.ledgers[0]
+        for step in range(STEPS):
+            for fresh in (False, True):
+                for attempt in ledger.ready(step, fresh=fresh, limit=ITEMS):
+                    assert attempt.state in LIVE
+                    assert ledger.winners(attempt).keys() == set(range(step))
 
     # helpers
 
-    def one_out(self, pick: int) -> Dispatch:
-        out = self.ledger.out()
-        return out[pick % len(out)]
+    @property
+    def file(self) -> Path:
+        return self.path / "ledger.db"
 
-    def rows(self, table: str) -> list[sqlite3.Row]:
-        return self.look.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
+    @property
+    def saved(self) -> Path:
+        return self.path / "copy.db"
 
-    def everything(self) -> dict[str, list[tuple[Any, ...]]]:
-        tables = ("items", "attempts", "dispatches", "events", "item_tally", "attempt_tally")
-        return {table: [tuple(row) for row in self.rows(table)] for table in tables}
+    def state_of(self, dispatch: Dispatch) -> AttemptState | None:
+        return self.ledgers[0].dispatch(dispatch.id).state
+
+    def taken_if(self, good: bool, move: Callable[[], object]) -> None:
+        if good:
+            move()
+        else:
+            self.refused(move)
+
+    def refused(self, move: Callable[[], object]) -> None:
+        before = everything(self.file)
+        with pytest.raises(StaleMove):
+            move()
+        assert everything(self.file) == before
+
+
+def named(_: object, number: int) -> str:
+    return f"d{number:06d}"
+
+
+def as_ended(
+    dispatch: Dispatch, attempts: list[Attempt], states: list[AttemptState], retry: bool
+) -> DispatchEnd:
+    if dispatch.state is S.CLAIMED:
+        states = [S.FAILED] * len(attempts)  # refused: all that can become of it
+    ends = (ended(a, state, retry) for a, state in zip(attempts, states, strict=False))
+    return DispatchEnd(dispatch, tuple(ends), "told to")
 
 
 def ended(attempt: Attempt, state: AttemptState, retry: bool) -> AttemptEnd:
     kind = FAILURES.get(state)
-    return AttemptEnd(attempt, state, following(attempt, state, retry, kind), kind)
+    return AttemptEnd(attempt, state, following(attempt, state, retry, kind), kind, "told to")
 
 
 def following(
@@ -212,7 +336,8 @@ def following(
     if state is S.STOPPED:
         return Finish(ItemState.STOPPED, K.STOPPED)
     if state is S.RETURNED or retry:
-        return Retry(memory_step=min(1, attempt.memory_step + (kind is K.TIMEOUT)))
+        memory_step = min(1, attempt.memory_step + (kind is K.TIMEOUT))
+        return Retry(30.0 if kind is K.LOST else 0.0, memory_step)
     return Finish(ItemState.FAILED, kind)
 
 

@@ -76,7 +76,7 @@ def test_unknown_ids_are_named_with_their_line_and_a_guess(folder: Path) -> None
 
 def test_a_list_of_nothing_but_unknown_ids(folder: Path) -> None:
     found = selected(folder, "x1\nx2\n")
-    assert found.items == ()
+    assert list(found.items) == []
     assert [bad.id for bad in found.bad] == ["x1", "x2"]
 
 

@@ -79,10 +79,8 @@ class _Reading:
         reason = _id_problem(text)
         if reason:
             self._take_bad(number, shown_id(text), reason)
-        elif text in self.good or text in self.lines_of_bad:
+        elif text in self.lines_of_bad or not self.good.add(text, number):
             self.repeated += 1
-        else:
-            self.good[text] = number
 
     def _take_bad(self, number: int, item_id: str, reason: str) -> None:
         if item_id in self.lines_of_bad or item_id in self.good:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from coordinator.catalog.assets import Facts, examine
 from coordinator.catalog.base import (
@@ -31,17 +32,35 @@ PROGRESS_EVERY = 500
 
 
 @dataclass(frozen=True)
+class Found:
+    """A good item, and where it was found."""
+
+    item: WorkItem
+    where: str
+
+    def to_json(self) -> list[Any]:
+        return [self.item.to_json(), self.where]
+
+    @classmethod
+    def from_json(cls, document: list[Any]) -> "Found":
+        return cls(WorkItem.from_json(document[0]), document[1])
+
+
+@dataclass(frozen=True)
 class StoredItems(Collection[WorkItem]):
     """Items in a file of their own, in the order of `order`, which may name others too."""
 
-    by_id: StoredMap[WorkItem]
+    by_id: StoredMap[Found]
     order: Collection[str]
 
     def ids(self) -> Iterator[str]:
+        if len(self.order) == len(self.by_id):
+            return iter(self.order)
         return (item_id for item_id in self.order if item_id in self.by_id)
 
     def __iter__(self) -> Iterator[WorkItem]:
-        return (self.by_id[item_id] for item_id in self.ids())
+        found = (self.by_id.get(item_id) for item_id in self.order)
+        return (each.item for each in found if each)
 
     def __len__(self) -> int:
         return len(self.by_id)
@@ -51,7 +70,8 @@ class StoredItems(Collection[WorkItem]):
         self.by_id.close()
 
     def __contains__(self, item: object) -> bool:
-        return isinstance(item, WorkItem) and self.by_id.get(item.id) == item
+        found = self.by_id.get(item.id) if isinstance(item, WorkItem) else None
+        return found is not None and found.item == item
 
 
 @dataclass(frozen=True)
@@ -114,11 +134,11 @@ class _Chosen:
     """What has been taken from the source so far. An id is in `items` or in `bad`, not in both."""
 
     on_progress: Progress | None = None
-    items: StoredMap[WorkItem] = field(
-        default_factory=lambda: StoredMap(WorkItem.to_json, WorkItem.from_json)
+    items: StoredMap[Found] = field(
+        default_factory=lambda: StoredMap(Found.to_json, Found.from_json)
     )
     bad: dict[str, list[Problem]] = field(default_factory=dict)
-    places: StoredMap[str] = field(default_factory=StoredMap)  # id -> where it was found first
+    places_of_bad: dict[str, str] = field(default_factory=dict)  # id -> where it was found first
 
     def take(self, raws: Iterable[RawItem], limit: int | None = None) -> None:
         """Raises BadInput with all problems found so far, where the source cannot be read on."""
@@ -139,16 +159,23 @@ class _Chosen:
         self.bad.setdefault(item_id, []).extend(problems)
 
     def _take_one(self, raw: RawItem) -> None:
-        item_id = self._key(raw)
-        if place := self.places.get(item_id):
-            reason = f"two items have this id: {place} and {raw.where}"
-            self.reject(item_id, [Problem(item_id, reason, "give each its own id", "id")])
-            return
-        self.places[item_id] = raw.where
+        item_id, problems = self._key(raw), list[Problem]()
         try:
-            self.items[item_id] = work_item(raw)
+            found = Found(work_item(raw), raw.where)
+            if item_id not in self.places_of_bad and self.items.add(item_id, found):
+                return
         except BadInput as error:
-            self.reject(item_id, error.problems)
+            problems += error.problems
+        if place := self._place(item_id):
+            reason = f"two items have this id: {place} and {raw.where}"
+            problems = [Problem(item_id, reason, "give each its own id", "id")]
+        self.places_of_bad[item_id] = place or raw.where
+        self.reject(item_id, problems)
+
+    def _place(self, item_id: str) -> str:
+        """Where one of this id was found before, or ""."""
+        found = self.items.get(item_id)
+        return found.where if found else self.places_of_bad.get(item_id, "")
 
     def _key(self, raw: RawItem) -> str:
         """The item's id; where that is none, something to print in its place."""
@@ -157,7 +184,7 @@ class _Chosen:
         if isinstance(raw.id, str) and raw.id:
             return shown_id(raw.id)
         # A file that cannot be read is mostly named like its item.
-        named = raw.name not in self.places and item_id_problem(raw.name) is None
+        named = not self._place(raw.name) and item_id_problem(raw.name) is None
         return raw.name if named else raw.where
 
 
@@ -195,7 +222,9 @@ def _take_listed(
         chosen.reject(bad.id, [bad.problem])
 
 
-def _missing(chosen: _Chosen, ids: Iterable[str]) -> Iterator[str]:
+def _missing(chosen: _Chosen, ids: Collection[str]) -> Iterator[str]:
+    if len(chosen.items) == len(ids):
+        return iter(())
     return (i for i in ids if i not in chosen.items and i not in chosen.bad)
 
 
@@ -218,8 +247,8 @@ def _guesses(missing: Sequence[str], known: Collection[str]) -> Mapping[str, str
 
 
 def _check_files(chosen: _Chosen, needs: Needs, on_progress: Progress | None) -> None:
-    facts = examine(chosen.items.values(), needs, on_progress)
-    for item in chosen.items.values():
+    facts = examine((found.item for found in chosen.items.values()), needs, on_progress)
+    for item in (found.item for found in chosen.items.values()):
         faults = [*lacks(item, needs), *_file_faults(item, needs, facts)]
         if faults:
             problems = [Problem(item.id, reason, field=name) for name, reason in faults]

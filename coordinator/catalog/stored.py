@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import weakref
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, ItemsView, Iterator, MutableMapping, ValuesView
 from typing import Any, TypeVar
 
 from coordinator.errors import UsageError
@@ -11,7 +11,7 @@ from coordinator.errors import UsageError
 V = TypeVar("V")
 
 _CHUNK = 1_000  # keys that are read together
-_CACHE_KIB = 4_000  # what of it is kept in memory
+_CACHE_KIB = 16_000  # what of it is kept in memory
 
 
 class StoredMap(MutableMapping[str, V]):
@@ -28,7 +28,8 @@ class StoredMap(MutableMapping[str, V]):
         """`to_json`, `of_json`: from a value to plain JSON and back."""
         self._to_json, self._of_json = to_json, of_json
         self._count = 0
-        self._db = sqlite3.connect("", isolation_level=None)
+        # One thread at a time has it; which one lets go of it last is not known.
+        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         for line in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE_KIB}"):
             self._db.execute(f"PRAGMA {line}")
         self._db.execute("CREATE TABLE entries (key BLOB UNIQUE NOT NULL, value TEXT) STRICT")
@@ -48,11 +49,16 @@ class StoredMap(MutableMapping[str, V]):
         return found.fetchone() is not None
 
     def __setitem__(self, key: str, value: V) -> None:
+        if not self.add(key, value):
+            values = (json.dumps(self._to_json(value)), _bytes(key))
+            self._run("UPDATE entries SET value = ? WHERE key = ?", values)
+
+    def add(self, key: str, value: V) -> bool:
+        """Set the value of a new key; False where the key was there, and is as it was."""
         values = (_bytes(key), json.dumps(self._to_json(value)))
         added = self._run("INSERT OR IGNORE INTO entries VALUES (?, ?)", values).rowcount
-        if not added:
-            self._run("UPDATE entries SET value = ? WHERE key = ?", values[::-1])
         self._count += added
+        return bool(added)
 
     def __delitem__(self, key: str) -> None:
         gone = self._run("DELETE FROM entries WHERE key = ?", (_bytes(key),)).rowcount
@@ -61,14 +67,28 @@ class StoredMap(MutableMapping[str, V]):
         self._count -= gone
 
     def __iter__(self) -> Iterator[str]:
-        rows = "SELECT rowid, key FROM entries WHERE rowid > ? ORDER BY rowid LIMIT ?"
-        last = 0
-        while found := self._run(rows, (last, _CHUNK)).fetchall():
-            yield from (key.decode("utf-8", "surrogatepass") for _, key in found)
-            last = found[-1][0]
+        return (key.decode("utf-8", "surrogatepass") for _, key in self._rows("key"))
+
+    def items(self) -> ItemsView[str, V]:
+        return _Items(self)
+
+    def values(self) -> ValuesView[V]:
+        return _Values(self)
+
+    def each(self) -> Iterator[tuple[str, V]]:
+        """Keys and values."""
+        for _, key, value in self._rows("key, value"):
+            yield key.decode("utf-8", "surrogatepass"), self._of_json(json.loads(value))
 
     def __len__(self) -> int:
         return self._count
+
+    def _rows(self, columns: str) -> Iterator[Any]:
+        rows = f"SELECT rowid, {columns} FROM entries WHERE rowid > ? ORDER BY rowid LIMIT ?"
+        last = 0
+        while found := self._run(rows, (last, _CHUNK)).fetchall():
+            yield from found
+            last = found[-1][0]
 
     def _run(self, statement: str, values: tuple[object, ...]) -> sqlite3.Cursor:
         try:
@@ -79,6 +99,20 @@ class StoredMap(MutableMapping[str, V]):
                 why=str(error),
                 hint="make room in the folder for such files, or name another: TMPDIR=FOLDER",
             ) from error
+
+
+class _Items(ItemsView[str, V]):
+    _mapping: StoredMap[V]
+
+    def __iter__(self) -> Iterator[tuple[str, V]]:
+        return self._mapping.each()
+
+
+class _Values(ValuesView[V]):
+    _mapping: StoredMap[V]
+
+    def __iter__(self) -> Iterator[V]:
+        return (value for _, value in self._mapping.each())
 
 
 def _bytes(key: str) -> bytes:

@@ -48,6 +48,7 @@ VERSION = 2
 FILE = "ledger.db"
 _BUSY_SECONDS = 60.0
 _CHUNK = 5_000  # items that are written or asked for together; bounds memory
+_FILLING_KIB = 64_000  # of memory while a new one is written, for ids in no order
 _LARGEST_WAL = 64 << 20  # bytes that it is cut back to: a slow reader may have made it grow
 
 
@@ -393,6 +394,7 @@ class Ledger:
         """Write it all, as fast as may be: what a crash leaves of it is thrown away."""
         self._db.execute("PRAGMA journal_mode = MEMORY")
         self._db.execute("PRAGMA synchronous = OFF")
+        self._db.execute(f"PRAGMA cache_size = -{_FILLING_KIB}")
         self._db.executescript(resources.files(__package__).joinpath("schema.sql").read_text())
         with self._transaction():
             self._run("set_value", key="version", value=str(VERSION))

@@ -641,7 +641,7 @@ POINTS = [
     ("storage", "copy"),
     ("ledger", "claim"),
     ("ledger", "move_all"),
-    ("ledger", "end"),
+    ("ledger", "end_all"),
     ("ledger", "note"),
 ]
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support import REPOSITORY
 
 BENCHMARK = REPOSITORY / "benchmarks" / "ledger.py"
-ITEMS = 20_000
+ITEMS = 10_000
 
 
 @pytest.mark.timeout(300)

@@ -21,12 +21,7 @@ def parse(data: bytes) -> Any:
         NotJson: it is none.
     """
     try:
-        document = json.loads(data)
-        if b"\\u" in data:
-            json.dumps(document, ensure_ascii=False).encode()
-        return document
-    except UnicodeEncodeError as error:
-        raise NotJson("not Unicode: a surrogate without its other half") from error
+        return json.loads(data)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise NotJson(f"not JSON ({place}: {error.msg.lower()})") from error

@@ -211,7 +211,7 @@ def test_an_archive_is_refused_by_name_and_not_unpacked(archives: Path, name: st
     with pytest.raises(BadInput, match=name):
         read_pipeline(path)
     found = select_items(open_source(str(archives / "item.json")), None, needs)
-    assert found.items == () and "assets." in str(found.problems[0])
+    assert not found.items and "assets." in str(found.problems[0])
     refused_list(path)
     assert {each.name for each in archives.iterdir()} <= {*ARCHIVES, "item.json"}
     assert not Path("/tmp/escaped").exists()
@@ -224,7 +224,7 @@ def refused_list(path: Path) -> None:
     except BadInput as error:
         assert path.name in str(error)
         return
-    assert found.ids == () and found.bad
+    assert not found.ids and found.bad
 
 
 def _assets(name: str) -> dict[str, object]:

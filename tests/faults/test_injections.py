@@ -163,8 +163,9 @@ def test_each_line_of_a_list_is_an_id_or_refused_with_its_line(tmp_path: Path) -
     path = tmp_path / "list.txt"
     path.write_bytes(b"\n".join(text.encode() for text in ["first", *lines]))
     found = read_item_list(path)
-    assert found.ids[0] == "first"
-    assert set(found.ids[1:]) == {text.strip() for text in lines if is_id(text.strip())}
+    first, *others = found.ids
+    assert first == "first"
+    assert set(others) == {text.strip() for text in lines if is_id(text.strip())}
     numbers = {int(bad.problem.where.rpartition(":")[2]) for bad in found.bad}
     for number, text in enumerate(lines, start=2):
         stripped = text.strip()

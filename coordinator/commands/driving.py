@@ -212,11 +212,22 @@ def _leave_word(record: BatchRecord, ledger: Ledger, storage: Storage) -> None:
     if storage.size(key) is None:
         storage.write(key, record.to_bytes())
     logs = open_storage(record.logs.folder.as_uri())
-    with NamedTemporaryFile("w", encoding="utf-8") as listed:
-        listed.writelines(f"{item}\n" for item in ledger.item_ids())
-        listed.flush()
-        logs.upload(Path(listed.name), "items.txt")
+    _leave_list(ledger, logs)
     logs.write("batch.json", record.to_bytes())
+
+
+def _leave_list(ledger: Ledger, logs: Storage) -> None:
+    try:
+        with NamedTemporaryFile("w", encoding="utf-8") as listed:
+            listed.writelines(f"{item}\n" for item in ledger.item_ids())
+            listed.flush()
+            logs.upload(Path(listed.name), "items.txt")
+    except OSError as error:
+        raise StorageError(
+            "the list of the batch's items cannot be put into a temporary file",
+            why=str(error),
+            hint="make room in the folder for such files, or name another: TMPDIR=FOLDER",
+        ) from error
 
 
 @dataclass

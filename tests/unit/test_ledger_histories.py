@@ -7,7 +7,8 @@ the other may have moved meanwhile. A move is taken exactly if what it expects i
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -237,23 +238,14 @@ class Histories(RuleBasedStateMachine):
             handoff = self.handoffs[name]
             found = [portable.ready_attempt(*attempt) for attempt in handoff.attempts]
             attempts = [attempt for attempt in found if attempt is not None]
-            if len(attempts) < len(handoff.attempts):
-                del self.handoffs[name]  # passed over: its attempts came to something else
+            if len(attempts) < len(handoff.attempts):  # they came to something else
+                portable.pass_over(handoff.dispatch)
                 continue
-            sent = handoff.dispatch
-            taken = portable.take_over(
-                attempts,
-                number=sent.id,
-                name=sent.name,
-                token=sent.token,
-                memory_step=sent.memory_step,
-            )
-            assert (taken.id, taken.token) == (sent.id, sent.token)
-            self.refused(
-                lambda some=attempts, n=sent.id: portable.take_over(
-                    some, number=n + 10**6, name=f"again-{n}", token=f"again-{n}", memory_step=0
-                )
-            )
+            forgotten = handoff.dispatch.id % 2 == 0
+            portable.take_over(handoff.dispatch, attempts, forgotten=forgotten)
+            state = S.SUBMITTED if forgotten else S.CLAIMED
+            assert self.state_of(handoff.dispatch) is state
+            self.refused(partial(portable.take_over, stranger(handoff.dispatch), attempts))
         portable.close_gap("all are known")
         assert not portable.has_gap and portable.lineage
 
@@ -305,6 +297,12 @@ class Histories(RuleBasedStateMachine):
         with pytest.raises(StaleMove):
             move()
         assert everything(self.file) == before
+
+
+def stranger(dispatch: Dispatch) -> Dispatch:
+    """Another dispatch of the same work."""
+    name = f"again-{dispatch.name}"
+    return replace(dispatch, id=dispatch.id + 10**6, name=name, token=name)
 
 
 def named(_: object, number: int) -> str:

@@ -120,7 +120,7 @@ class Simulation:
         )
         self.people = People(plan.orders, self.ledger_folder, self.clock, self.story.tell)
         self.logs = LogTree(folder / "logs", NAME)
-        self.lives = self.deaths = self.ticks = self.calls = 0
+        self.lives = self.deaths = self.ticks = 0
         self._settle_neighbour()
 
     # what a user does
@@ -163,8 +163,6 @@ class Simulation:
         except (ClusterUnavailable, CredentialsError, StorageUnavailable) as error:
             self.story.tell(f"--- it could not start: {error}")
             return False
-        finally:
-            self.calls += life.calls
         return True
 
     def _live(self, life: Life) -> None:

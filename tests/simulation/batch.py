@@ -37,7 +37,7 @@ from tests.simulation.lives import (
     MortalLedger,
     MortalStorage,
 )
-from tests.simulation.nomad import nomad_by_the_clock, nomad_cluster_over
+from tests.simulation.nomad import nomad_by_the_clock, nomad_cluster_over, parents_of
 from tests.simulation.people import People
 from tests.simulation.plan import Plan, plan_of
 
@@ -183,7 +183,8 @@ class Simulation:
     def _cluster(self, life: Life) -> Cluster:
         plan = self.plan
         if plan.speaks_nomad:
-            return nomad_cluster_over(life, self.world, plan.pipeline, tells_lanes=plan.tells_lanes)
+            parents = parents_of(NAME, plan.pipeline)
+            return nomad_cluster_over(life, self.world, parents, tells_lanes=plan.tells_lanes)
         return MortalCluster(life, self.world, tells_lanes=plan.tells_lanes)
 
     def _drive(self, coordinator: Driver, cluster: Cluster) -> None:

@@ -5,7 +5,7 @@ the parents is left out: the real one asks Nomad to parse their job files.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from email.utils import formatdate
@@ -26,7 +26,6 @@ from coordinator.domain.verdicts import Ending, StopReason
 from coordinator.errors import CredentialsError
 from coordinator.pipelines import Pipeline
 from tests.simulation.lives import Life
-from tests.simulation.plan import LARGER_MB
 
 Document = dict[str, Any]
 _TASK = "worker"
@@ -51,14 +50,11 @@ class SimulatedNomad(SimulatedCluster):
 
     address = NomadAddress("http://simulated")
 
-    def __init__(self, life: Life, world: World, pipeline: Pipeline) -> None:
+    def __init__(self, life: Life, world: World, parents: Sequence[Parent]) -> None:
         super().__init__(world)
         self._life, self._clock = life, world.clock
-        self._specs = {
-            parent_id("mine", step.name, size): (step.name, memory)
-            for step in pipeline.steps
-            for size, memory in enumerate(step.resources.memory_mb)
-        }
+        self._parents = {parent.id: parent for parent in parents}
+        self._larger = {(p.batch, p.step, p.resources.memory_mb): p.memory_step for p in parents}
 
     # as the cluster asks
 
@@ -94,8 +90,8 @@ class SimulatedNomad(SimulatedCluster):
         """As Nomad does: one that repeats a token in a race may be told of a job that is not."""
         token, name = query["idempotency_token"], json["IdPrefixTemplate"]
         self._pass(f"dispatch {name}")
-        step, memory = self._specs[parent]
-        spec = JobSpec(name, step, json["Meta"]["handoff"], "", Resources(memory_mb=memory))
+        of = self._parents[parent]
+        spec = JobSpec(name, of.step, json["Meta"]["handoff"], "", of.resources)
         known = self._world.of_token.get(token)
         if known is None and self._faults.strikes(Fault.REFUSED):
             self._world.refused.add(name)
@@ -133,13 +129,19 @@ class SimulatedNomad(SimulatedCluster):
             raise NomadRefusal("there is no log", why="not started yet", status=404)
         body = {"stdout": run.stdout, "stderr": run.stderr}[params["type"]]
         self._life.passes(f"after the logs of {job}")
-        return Reply(None, body=bytes(body))
+        return Reply(None, body=bytes(body)[params.get("offset", 0) :])
 
     def _pass(self, what: str) -> None:
         self._life.passes(f"before it asks the cluster: {what}")
         self._enter(what)
 
     # documents
+
+    def _id(self, job: SimulatedJob) -> str:
+        """As a child of its batch's parent for the step and the memory."""
+        batch, step, memory = job.spec.name.partition("--")[0], job.spec.step, job.spec.resources
+        size = self._larger.get((batch, step, memory.memory_mb), 0)
+        return f"{parent_id(batch, step, size)}/dispatch-{job.id}"
 
     def _listed(self, prefix: str) -> list[Document]:
         """A search for one job may be answered from before it was there."""
@@ -148,7 +150,7 @@ class SimulatedNomad(SimulatedCluster):
         return [] if is_search and self._faults.strikes(Fault.STALE_FIND) else found
 
     def _entry(self, job: SimulatedJob, prefix: str) -> Document | None:
-        name = _id(job)
+        name = self._id(job)
         if not name.startswith(prefix):
             return None
         is_stale = self._faults.strikes(Fault.STALE_LOOK) and bool(job.runs)
@@ -162,19 +164,19 @@ class SimulatedNomad(SimulatedCluster):
         }
 
     def _whole(self, job: str) -> Document:
-        if job in self._specs:
+        if job in self._parents:
             return {"ID": job, "TaskGroups": [{"Tasks": [{"Name": _TASK}]}]}
         found = self._job(job)
         return {**(self._entry(found, "") or {}), "DispatchIdempotencyToken": found.token}
 
     def _job(self, job: str) -> SimulatedJob:
         found = self._world.jobs.get(bare_id(job))
-        if found is None or _id(found) != job:
+        if found is None or self._id(found) != job:
             raise NomadRefusal(f"{job} is not there", why="job not found", status=404)
         return found
 
     def _allocations_of(self, parents: list[str]) -> list[Document]:
-        of = [job for job in self._world.jobs.values() if _id(job).split("/")[0] in parents]
+        of = [job for job in self._world.jobs.values() if self._id(job).split("/")[0] in parents]
         return [allocation for job in of for allocation in self._allocations(job)]
 
     def _allocations(self, job: SimulatedJob) -> list[Document]:
@@ -189,7 +191,7 @@ class SimulatedNomad(SimulatedCluster):
         }
         return {
             "ID": f"{job.id}#{run.number}",
-            "JobID": _id(job),
+            "JobID": self._id(job),
             "CreateIndex": run.number,
             "CreateTime": self._nanoseconds(run.started),
             "NodeName": run.node,
@@ -229,24 +231,31 @@ class MortalNomadCluster(NomadCluster):
 
 
 def nomad_cluster_over(
-    life: Life, world: World, pipeline: Pipeline, *, tells_lanes: bool
+    life: Life, world: World, parents: Sequence[Parent], *, tells_lanes: bool
 ) -> MortalNomadCluster:
-    parents = [
-        Parent(
-            batch="mine",
-            uid="simulated",
-            step=step.name,
-            resources=Resources(memory_mb=memory),
-            output_root="",
-            job_file=NOTHING,
-            memory_step=size,
-        )
+    api: Any = SimulatedNomad(life, world, parents)
+    lanes = world.lanes if tells_lanes else None
+    return MortalNomadCluster(api, parents, lanes=lanes, listen=False)
+
+
+def parents_of(batch: str, pipeline: Pipeline) -> list[Parent]:
+    return [
+        parent_of(batch, step.name, Resources(memory_mb=memory), size)
         for step in pipeline.steps
         for size, memory in enumerate(step.resources.memory_mb)
     ]
-    api: Any = SimulatedNomad(life, world, pipeline)
-    lanes = world.lanes if tells_lanes else None
-    return MortalNomadCluster(api, parents, lanes=lanes, listen=False)
+
+
+def parent_of(batch: str, step: str, resources: Resources, memory_step: int = 0) -> Parent:
+    return Parent(
+        batch=batch,
+        uid="simulated",
+        step=step,
+        resources=resources,
+        output_root="",
+        job_file=NOTHING,
+        memory_step=memory_step,
+    )
 
 
 @contextmanager
@@ -262,13 +271,6 @@ def nomad_by_the_clock(clock: Clock) -> Iterator[None]:
 def bare_id(job: str) -> JobId:
     """A job's id as the world knows it, of the one that Nomad tells."""
     return JobId(job.rpartition("/dispatch-")[2])
-
-
-def _id(job: SimulatedJob) -> str:
-    """As a child of its batch's parent for the step and the memory."""
-    batch = job.spec.name.partition("--")[0]
-    size = 1 if job.spec.resources.memory_mb == LARGER_MB else 0
-    return f"{parent_id(batch, job.spec.step, size)}/dispatch-{job.id}"
 
 
 def _client_status(run: Run) -> str:

@@ -54,7 +54,6 @@ RATES: Mapping[Fault, tuple[float, float]] = {
 # What is true of an item however often it is tried.
 FATES: Mapping[Fault, float] = {F.MODEL_ERROR: 0.02, F.BAD_INPUT: 0.02, F.NO_DATA: 0.03}
 STEPS = ("translate", "score")
-LARGER_MB = 2  # of memory, where a job of the first step ran out of it
 FEW = 50  # items, of which each may have a dispatch of its own
 
 
@@ -222,7 +221,7 @@ def _pipeline(first: int, second: int) -> Pipeline:
         {
             "name": "simulated",
             "steps": [
-                {**common, **translate, "resources": {"memory_mb": [1, LARGER_MB]}},
+                {**common, **translate, "resources": {"memory_mb": [1, 2]}},
                 {**common, **score, "inputs": {"text": "translate/t.txt"}},
             ],
         }

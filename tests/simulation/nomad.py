@@ -17,7 +17,7 @@ from coordinator.clock import Clock
 from coordinator.cluster import JobId, JobSpec, Resources
 from coordinator.cluster.nomad import cluster as nomad_cluster
 from coordinator.cluster.nomad import tracking
-from coordinator.cluster.nomad.api import NomadAddress, NomadRefusal
+from coordinator.cluster.nomad.api import NomadAddress, NomadApi, NomadRefusal
 from coordinator.cluster.nomad.cluster import NomadCluster
 from coordinator.cluster.nomad.job_files import NOTHING
 from coordinator.cluster.nomad.parents import Parent, parent_id
@@ -35,8 +35,13 @@ _SAID = {StopReason.DRAINED: "alloc is being migrated", StopReason.ASKED: "due t
 class Reply:
     """As much of a reply as is looked at."""
 
+    content = b"something"
+
     def __init__(self, document: Any, date: str = "", body: bytes = b"") -> None:
-        self.document, self.headers, self._body = document, {"Date": date}, body
+        self._document, self.headers, self._body = document, {"Date": date}, body
+
+    def json(self) -> Any:
+        return self._document
 
     def iter_content(self, _size: int) -> Iterator[bytes]:
         yield self._body
@@ -45,10 +50,19 @@ class Reply:
         """Nothing is open."""
 
 
-class SimulatedNomad(SimulatedCluster):
-    """Answers what the real cluster asks of `NomadApi`; the faults on the way are those of all."""
+class SimulatedNomadApi(NomadApi):
+    """Everything else is the real one's."""
 
-    address = NomadAddress("http://simulated")
+    def __init__(self, nomad: "SimulatedNomad") -> None:
+        super().__init__(NomadAddress("http://simulated"))
+        self._nomad = nomad
+
+    def call(self, method: str, *path: str, params: Document, **more: Any) -> Any:
+        return self._nomad.answer(method, path, params, more.get("json"))
+
+
+class SimulatedNomad(SimulatedCluster):
+    """Answers requests; the faults on the way are those of all."""
 
     def __init__(self, life: Life, world: World, parents: Sequence[Parent]) -> None:
         super().__init__(world)
@@ -56,17 +70,23 @@ class SimulatedNomad(SimulatedCluster):
         self._parents = {parent.id: parent for parent in parents}
         self._larger = {(p.batch, p.step, p.resources.memory_mb): p.memory_step for p in parents}
 
-    # as the cluster asks
+    def answer(self, method: str, path: tuple[str, ...], params: Document, body: Any) -> Reply:
+        """The reply to one request."""
+        self._life.passes(f"before it asks the cluster: {method} {'/'.join(path)}")
+        self._enter(f"{method} {'/'.join(path)}")
+        date = formatdate(self._clock.now(), usegmt=True)
+        match method, *path:
+            case "get", "client", "fs", "logs", allocation:
+                return Reply(None, body=self._log(allocation, params))
+            case "get", *_:
+                return Reply(self._document(path, params), date)
+            case "post", "job", parent, "dispatch":
+                return Reply(self._dispatched(parent, body, params["idempotency_token"]))
+            case "delete", "job", job:
+                return Reply(self._deregistered(job, purge=params["purge"] == "true"))
+        raise AssertionError(f"nobody answers {method} {path}")
 
-    def call(self, _method: str, _path: str, params: Document) -> Reply:
-        listed = self.get("jobs", **params)
-        return Reply(listed, formatdate(self._clock.now(), usegmt=True))
-
-    def document(self, reply: Reply) -> Any:
-        return reply.document
-
-    def get(self, *path: str, **params: Any) -> Any:
-        self._pass(f"get {'/'.join(path)}")
+    def _document(self, path: tuple[str, ...], params: Document) -> Any:
         match path:
             case ("jobs",):
                 return self._listed(params["prefix"])
@@ -80,18 +100,10 @@ class SimulatedNomad(SimulatedCluster):
                 return self._whole(job)
         raise CredentialsError(f"{'/'.join(path)} may not be read")
 
-    def get_or_none(self, *path: str, **params: Any) -> Any:
-        try:
-            return self.get(*path, **params)
-        except NomadRefusal:
-            return None
-
-    def post(self, _job: str, parent: str, _dispatch: str, json: Document, **query: Any) -> Any:
+    def _dispatched(self, parent: str, body: Document, token: str) -> Document:
         """As Nomad does: one that repeats a token in a race may be told of a job that is not."""
-        token, name = query["idempotency_token"], json["IdPrefixTemplate"]
-        self._pass(f"dispatch {name}")
-        of = self._parents[parent]
-        spec = JobSpec(name, of.step, json["Meta"]["handoff"], "", of.resources)
+        of, name = self._parents[parent], body["IdPrefixTemplate"]
+        spec = JobSpec(name, of.step, body["Meta"]["handoff"], "", of.resources)
         known = self._world.of_token.get(token)
         if known is None and self._faults.strikes(Fault.REFUSED):
             self._world.refused.add(name)
@@ -107,33 +119,27 @@ class SimulatedNomad(SimulatedCluster):
         evaluation = "" if known else "some"
         return {"DispatchedJobID": f"{parent}/dispatch-{job}", "EvalID": evaluation}
 
-    def delete(self, _job: str, job: str, purge: str, **_query: Any) -> Any:
-        what = "purging" if purge == "true" else "stopping"
-        self._pass(f"{what} {job}")
+    def _deregistered(self, job: str, *, purge: bool) -> Document:
+        what = f"{'purging' if purge else 'stopping'} {job}"
         if known := self._world.jobs.get(bare_id(job)):
             self._world.stop(known)
-            if purge == "true":
+            if purge:
                 self._world.forget(known)
-        self._leave(f"{what} {job}")
-        self._life.passes(f"after {what} {job}")
+        self._leave(what)
+        self._life.passes(f"after {what}")
         return {}
 
-    def stream(self, *path: str, **params: Any) -> Reply:
-        self._pass("read a log")
-        job, _, number = path[-1].rpartition("#")
+    def _log(self, allocation: str, params: Document) -> bytes:
+        job, _, number = allocation.rpartition("#")
         found = self._world.jobs.get(JobId(job))
         if found is None or not found.has_logs:
             raise NomadRefusal("there is no log", why="alloc not found", status=404)
         run = found.runs[int(number) - 1]
         if run.steps is None:
             raise NomadRefusal("there is no log", why="not started yet", status=404)
-        body = {"stdout": run.stdout, "stderr": run.stderr}[params["type"]]
         self._life.passes(f"after the logs of {job}")
-        return Reply(None, body=bytes(body)[params.get("offset", 0) :])
-
-    def _pass(self, what: str) -> None:
-        self._life.passes(f"before it asks the cluster: {what}")
-        self._enter(what)
+        written = {"stdout": run.stdout, "stderr": run.stderr}[params["type"]]
+        return bytes(written)[params.get("offset", 0) :]
 
     # documents
 
@@ -233,7 +239,7 @@ class MortalNomadCluster(NomadCluster):
 def nomad_cluster_over(
     life: Life, world: World, parents: Sequence[Parent], *, tells_lanes: bool
 ) -> MortalNomadCluster:
-    api: Any = SimulatedNomad(life, world, parents)
+    api = SimulatedNomadApi(SimulatedNomad(life, world, parents))
     lanes = world.lanes if tells_lanes else None
     return MortalNomadCluster(api, parents, lanes=lanes, listen=False)
 

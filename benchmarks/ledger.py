@@ -11,7 +11,7 @@ Each part runs in a process of its own, whose largest resident set is taken from
   the first tick. Then ticks are timed, while jobs end and others are sent at each.
 
 The same is done with a thousand items: the cost of a tick must not depend on their number. A tick
-sends and brings home about eight items in two packs; its cost is the median of its wall time, the
+sends and brings home about eight items in two packs; its cost is the median of its time, the
 simulated cluster's and store's share included, the ledger on disk.
 
 The cluster and the store are simulated, and the clock is moved by hand, so that nothing is waited
@@ -20,10 +20,10 @@ the log tree, which is not measured, lies in memory where there is such a folder
 """
 
 import argparse
+import io
 import json
 import logging
 import os
-import random
 import shutil
 import statistics
 import subprocess
@@ -31,30 +31,28 @@ import sys
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from random import Random
 from typing import Any, NoReturn
 
 import structlog
 
 import coordinator.cli
 from coordinator.catalog import read_item_list
-from coordinator.cluster import JobId, JobSpec, Observation, Phase, Request
+from coordinator.cluster.simulated import Faults, SimulatedCluster, SimulatedWorker, World
 from coordinator.commands import driving
 from coordinator.commands.driving import drive
 from coordinator.commands.planning import SubmitRequest, plan_submit
 from coordinator.commands.submit import begin
-from coordinator.domain.handoff import Outcome, read_handoff
-from coordinator.domain.paths import BatchKeys
-from coordinator.domain.verdicts import Ending
 from coordinator.engine import Driver, Snapshot
 from coordinator.errors import ObjectMissing
 from coordinator.settings import load_settings
 
 BATCH, SMALL = "many", 1_000
 LANES, PACK = 16, 4
-SECONDS_A_JOB = (4.0, 12.0)  # on the clock that is moved by hand: 1 s a tick
+SECONDS_AN_ITEM = 3.0  # at most, on the clock that is moved by hand: 1 s a tick
 WARM_UP, TICKS = 20, 80  # a thousand items last for some 120
 MOST_KEPT = 4_096  # objects in the store
 PIPELINE = """
@@ -87,6 +85,8 @@ class Result:
     resume_seconds: float
     tick_ms_at_1k: float
     tick_ms_at_1m: float  # at `items`
+    tick_cpu_ms_at_1k: float
+    tick_cpu_ms_at_1m: float
 
     def lines(self) -> list[str]:
         return [
@@ -98,7 +98,8 @@ class Result:
             f"ledger     {self.ledger_mb:.0f} MB, its log of changes {self.wal_mb:.1f} MB at most",
             f"resume     {self.resume_seconds:.1f} s to the end of the first tick",
             f"tick       {self.tick_ms_at_1k:.2f} ms at {SMALL:,} items,"
-            f" {self.tick_ms_at_1m:.2f} ms at {self.items:,}",
+            f" {self.tick_ms_at_1m:.2f} ms at {self.items:,}; of the processor"
+            f" {self.tick_cpu_ms_at_1k:.2f} and {self.tick_cpu_ms_at_1m:.2f} ms",
         ]
 
 
@@ -145,6 +146,8 @@ def measured(folder: Path, items: int, done: int) -> Result:
         resume_seconds=large["resume"]["resume_seconds"],
         tick_ms_at_1k=small["resume"]["tick_ms"],
         tick_ms_at_1m=large["resume"]["tick_ms"],
+        tick_cpu_ms_at_1k=small["resume"]["tick_cpu_ms"],
+        tick_cpu_ms_at_1m=large["resume"]["tick_cpu_ms"],
     )
 
 
@@ -179,7 +182,7 @@ def write_inputs(folder: Path, items: int) -> None:
             properties = {"mt:source_language": "deu", "mt:target_language": "eng", "n": number}
             item = {"type": "Feature", "id": name_of(number)}
             catalog.write(json.dumps({**item, "properties": properties, "assets": asset}) + "\n")
-    random.Random(7).shuffle(numbers)
+    Random(7).shuffle(numbers)
     with (folder / "list.txt").open("w") as listed:
         listed.writelines(f"{name_of(number)}\n" for number in numbers)
 
@@ -228,10 +231,10 @@ def drive_part(folder: Path, _items: int, done: int, _began: float) -> None:
 def resume_part(folder: Path, _items: int, _done: int, began: float) -> None:
     run = Run(folder)
     run.until(lambda _snapshot: len(run.ticked_at) > WARM_UP + TICKS)
-    ticks = [later - earlier for earlier, later in run.ticks[WARM_UP:]]
     tell(
         resume_seconds=run.ticked_at[0] - began,
-        tick_ms=1000 * statistics.median(ticks),
+        tick_ms=1000 * statistics.median(wall for wall, _ in run.ticks[WARM_UP:]),
+        tick_cpu_ms=1000 * statistics.median(cpu for _, cpu in run.ticks[WARM_UP:]),
         wal_mb=run.largest_wal / 1e6,
     )
     killed()
@@ -270,12 +273,12 @@ class Run:
         self.ledger = folder / "state" / BATCH / "ledger.db"
         self.logs = (folder / "local-logs").resolve() / BATCH / "work"
         self.clock, self.store = HandClock(), RecentStore(folder / "outputs")
-        self.ticks: list[tuple[float, float]] = []
+        self.ticks: list[tuple[float, float]] = []  # seconds of wall and of processor time
         self.ticked_at: list[float] = []
         self.largest_wal = 0
 
     def until(self, is_enough: Any) -> None:
-        cluster = InstantCluster(self.clock, self.store)
+        cluster = simulated(self.clock, self.store)
         driving.make_cluster = lambda *_args, **_more: cluster
         driving.open_storage = self._open
         timed(self)
@@ -313,10 +316,10 @@ def timed(run: Run) -> None:
     tick = Driver.tick
 
     def ticking(driver: Driver) -> int:
-        began = time.monotonic()
+        began, cpu = time.monotonic(), time.process_time()
         moved = tick(driver)
         ended = time.monotonic()
-        run.ticks.append((began, ended))
+        run.ticks.append((ended - began, time.process_time() - cpu))
         run.ticked_at.append(ended)
         return moved
 
@@ -346,101 +349,54 @@ class HandClock:
 
 
 class RecentStore:
-    """Keeps the newest objects only: of older ones nobody asks."""
+    """Keeps the newest handoffs and results: nobody asks for older ones. All else is on disk."""
 
     def __init__(self, folder: Path) -> None:
-        self.uri = str(folder)
-        self._objects: OrderedDict[str, bytes] = OrderedDict()
+        self._disk = open_storage(str(folder))
+        self.uri = self._disk.uri
+        self._recent: OrderedDict[str, bytes] = OrderedDict()
 
     def write(self, key: str, data: bytes) -> None:
-        self._objects[key] = data
-        if len(self._objects) > MOST_KEPT:
-            self._objects.popitem(last=False)
+        if not is_of_work(key):
+            self._disk.write(key, data)
+            return
+        self._recent[key] = data
+        if len(self._recent) > MOST_KEPT:
+            self._recent.popitem(last=False)
 
     def read(self, key: str) -> bytes:
-        if key not in self._objects:
+        if not is_of_work(key):
+            return self._disk.read(key)
+        if key not in self._recent:
             raise ObjectMissing(f"there is no {key}")
-        return self._objects[key]
+        return self._recent[key]
+
+    def open(self, key: str) -> Any:
+        return io.BytesIO(self.read(key))
 
     def size(self, key: str) -> int | None:
-        return len(self._objects[key]) if key in self._objects else None
+        if not is_of_work(key):
+            return self._disk.size(key)
+        return len(self._recent[key]) if key in self._recent else None
 
     def copy(self, source: str, target: str) -> None:
-        self.write(target, self._objects[source])
+        self.write(target, self.read(source))
+
+    def upload(self, path: Path, key: str) -> None:
+        self._disk.upload(path, key)
 
     def list(self, prefix: str) -> Iterator[str]:
-        return (key for key in sorted(self._objects) if key.startswith(prefix))
+        return (key for key in sorted(self._recent) if key.startswith(prefix))
 
 
-class InstantCluster:
-    """Jobs that run for some seconds of the clock, and then have done all their work."""
+def is_of_work(key: str) -> bool:
+    return "/handoff/" in key or "/items/" in key
 
-    lanes = LANES
 
-    def __init__(self, clock: HandClock, store: RecentStore) -> None:
-        self._clock, self._store, self._random = clock, store, random.Random(7)
-        self._ends: dict[JobId, tuple[float, JobSpec]] = {}
-
-    def held(self, _on_lost: Any) -> Any:
-        from contextlib import nullcontext
-
-        return nullcontext(lambda: True)
-
-    def prepare(self, *, is_known: bool = False) -> None:
-        """Nothing is needed."""
-
-    def pressure(self) -> str:
-        return ""
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def submit(self, requests: Sequence[Request]) -> list[JobId]:
-        return [self._start(JobId(request.token), request.job) for request in requests]
-
-    def find(self, job: JobSpec, token: str) -> JobId | None:
-        return self._start(JobId(token), job)
-
-    def _start(self, job_id: JobId, spec: JobSpec) -> JobId:
-        seconds = self._random.uniform(*SECONDS_A_JOB)
-        self._ends[job_id] = (self._clock.time + seconds, spec)
-        return job_id
-
-    def observe(self, ids: Collection[JobId]) -> dict[JobId, Observation]:
-        return {job: self._look(job) for job in ids}
-
-    def _look(self, job: JobId) -> Observation:
-        """Jobs of an earlier process have ended, and nothing of them was left: they run again."""
-        if job not in self._ends:
-            return Observation(Phase.ENDED, ending=Ending(gone=True, detail="no such job"))
-        ends_at, spec = self._ends[job]
-        if self._clock.time < ends_at:
-            return Observation(Phase.RUNNING, 1.0, "node")
-        self._work(spec)
-        return Observation(Phase.ENDED, node="node", ending=Ending(exit_code=0))
-
-    def _work(self, spec: JobSpec) -> None:
-        handoff = read_handoff(self._store.read(spec.handoff))
-        for item in handoff.items:
-            keys = BatchKeys(handoff.batch).attempt(item.item, handoff.step, item.attempt)
-            self._store.write(keys.file("stdout.txt"), b"done\n")
-            outcome = Outcome(
-                batch=handoff.batch, dispatch=handoff.dispatch, step=handoff.step,
-                item=item.item, attempt=item.attempt, status="succeeded",
-                files=({"name": "stdout.txt", "size": 5, "sha256": "0" * 64},),
-                started_at=0.0, ended_at=1.0,
-            )  # fmt: skip
-            self._store.write(keys.outcome, outcome.model_dump_json().encode())
-
-    def stop(self, ids: Collection[JobId], reason: Any) -> NoReturn:
-        raise AssertionError(f"nothing is to be stopped: {ids} {reason}")
-
-    def save_logs(self, _job: JobId, folder: Path) -> None:
-        (folder / "events.json").write_text("[]")
-
-    def purge(self, ids: Collection[JobId]) -> None:
-        for job in ids:
-            self._ends.pop(job, None)
+def simulated(clock: HandClock, store: RecentStore) -> SimulatedCluster:
+    """A cluster on which nothing goes wrong."""
+    worker = SimulatedWorker(store, Faults(Random(7)), seconds=SECONDS_AN_ITEM)
+    return SimulatedCluster(World(clock, worker, lanes=LANES))
 
 
 if __name__ == "__main__":

@@ -26,5 +26,5 @@ def test_neither_memory_nor_ticks_grow_with_the_items(tmp_path: Path) -> None:
     assert found["wal_mb"] < 20
     assert 0 < found["create_seconds"] < found["submit_seconds"] < 60
     assert 0 < found["resume_seconds"] < 10
-    assert 0 < found["tick_ms_at_1m"] < 2 * found["tick_ms_at_1k"] + 2, "2 ms for a busy machine"
+    assert 0 < found["tick_cpu_ms_at_1m"] < 2 * found["tick_cpu_ms_at_1k"]
     assert list(tmp_path.iterdir()) == [], "the benchmark cleans up"

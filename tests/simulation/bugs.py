@@ -91,18 +91,19 @@ def purge_before_the_log_is_home() -> AbstractContextManager[Any]:
 @contextmanager
 def retry_without_a_new_token() -> Iterator[None]:
     """The token tells the work apart, not the try; and the ledger does not mind."""
-    original = Dispatch.claimed.__func__  # type: ignore[attr-defined]
+    original = Ledger._write_claims
 
-    def claimed(cls: type[Dispatch], *args: Any, **options: Any) -> Dispatch:
-        dispatch, attempts = original(cls, *args, **options), args[3]
-        work = f"{dispatch.step} {[attempt.item.id for attempt in attempts]}"
-        return replace(dispatch, token=hashlib.sha256(work.encode()).hexdigest())
+    def write_claims(self: Ledger, claimed: list[Dispatch], packs: Any, why: str = "") -> None:
+        for number, (dispatch, pack) in enumerate(zip(claimed, packs, strict=True)):
+            work = f"{dispatch.step} {[attempt.item.id for attempt in pack]}"
+            claimed[number] = replace(dispatch, token=hashlib.sha256(work.encode()).hexdigest())
+        original(self, claimed, packs, why)
 
     schema = resources.files("coordinator.ledger").joinpath("schema.sql").read_text()
     careless = schema.replace("token        TEXT NOT NULL UNIQUE", "token TEXT NOT NULL")
     assert careless != schema
     with ExitStack() as stack:
-        stack.enter_context(patch.object(Dispatch, "claimed", classmethod(claimed)))
+        stack.enter_context(patch.object(Ledger, "_write_claims", write_claims))
         files = stack.enter_context(patch.object(ledger.resources, "files"))
         files.return_value.joinpath.return_value.read_text.return_value = careless
         yield

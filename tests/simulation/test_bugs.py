@@ -21,10 +21,10 @@ FIRST = {
     "forget_the_pause_at_a_resume": 3,
     "forget_a_pause_that_somebody_asked_for_at_a_resume": 4,
     "take_no_answer_for_a_refusal": 3,
-    "believe_any_outcome": 26,
+    "believe_any_outcome": 37,
     "compare_no_sizes": 1,
     "forget_why_a_job_was_stopped": 26,
-    "take_silence_for_an_end": 9,
+    "take_silence_for_an_end": 12,
     "start_one_too_many": 0,
     "publish_when_the_ledger_is_told": 3,
 }

@@ -21,6 +21,7 @@ from coordinator.domain.paths import AttemptKeys, BatchKeys
 from coordinator.domain.states import FailureKind
 from coordinator.domain.verdicts import Ending, StopReason
 from coordinator.errors import ClusterError, CoordinatorError
+from coordinator.secrecy import NO_MASK, Mask
 from coordinator.storage import Storage
 
 
@@ -145,7 +146,7 @@ class FakeCluster:
             if not self.deaf and self.jobs[job].ending is None:
                 self.end(job, Ending(exit_code=143, signal=15, stop=reason))
 
-    def save_logs(self, job: JobId, folder: Path) -> None:
+    def save_logs(self, job: JobId, folder: Path, mask: Mask = NO_MASK) -> None:
         self._trip("save_logs", "before")
         if job not in self.jobs:
             raise ClusterError(f"there are no logs of job {job!r}")

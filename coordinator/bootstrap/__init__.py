@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -22,6 +23,7 @@ from coordinator.domain.names import batch_name_problem
 from coordinator.domain.reach import Reach
 from coordinator.errors import StorageError, UsageError
 from coordinator.pipelines import Pipeline
+from coordinator.secrecy import known
 from coordinator.settings import Settings
 
 
@@ -140,6 +142,10 @@ class _Log(logging.FileHandler):
         """Not a traceback for each line."""
 
 
+def _masked(_logger: Any, _method: str, line: Any) -> str:
+    return known.mask.text(line)
+
+
 def set_up_log(path: Path) -> None:
     """The coordinator's own log: one JSON object a line, appended to `path`.
 
@@ -163,6 +169,7 @@ def set_up_log(path: Path) -> None:
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", key="time"),
             structlog.processors.JSONRenderer(ensure_ascii=False),
+            _masked,
         ],
         logger_factory=lambda *_: logging.getLogger("coordinator"),
     )

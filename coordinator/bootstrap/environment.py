@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 
+from coordinator.secrecy.sources import NAMES
 from coordinator.settings import Settings
 from coordinator.storage.aws_keys import KEY_VARIABLES, have_been_handed_in
 
@@ -12,13 +13,13 @@ _PLACES = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT
 
 def worker_environment(settings: Settings) -> Mapping[str, str]:
     """The environment of this process and the secrets, less what only the coordinator needs."""
-    secrets = {key: value.get_secret_value() for key, value in settings.secrets.items()}
+    secrets = {key: value.reveal() for key, value in settings.secrets.items()}
     if have_been_handed_in():
         secrets = {key: value for key, value in secrets.items() if key not in KEY_VARIABLES}
     inherited = {
         k: v for k, v in os.environ.items() if not k.startswith(("COORDINATOR_", "NOMAD_"))
     }
-    return {**secrets, **inherited, **_OF_EVERY_WORKER}
+    return {**secrets, **inherited, **_OF_EVERY_WORKER, NAMES: ",".join(secrets)}
 
 
 def public_environment() -> Mapping[str, str]:

@@ -25,6 +25,7 @@ from coordinator.cluster.nomad.parents import Checked, Parent, check, refuse_for
 from coordinator.cluster.nomad.placement import lanes_in, room_asked_by, rooms_of
 from coordinator.errors import CredentialsError, UsageError
 from coordinator.pipelines import NomadPart, Pipeline, Step
+from coordinator.secrecy import Secret
 from coordinator.settings import Settings
 
 __all__ = ["Checked", "Parent", "check", "refuse_foreign", "register"]
@@ -153,7 +154,7 @@ def nomad_api(settings: Settings, place: NomadPlace) -> NomadApi:
             address=place.address,
             namespace=place.namespace,
             region=place.region,
-            token=os.environ.get("NOMAD_TOKEN") or (secret.get_secret_value() if secret else ""),
+            token=Secret(os.environ.get("NOMAD_TOKEN") or secret or ""),
             ca_file=os.environ.get("NOMAD_CACERT", ""),
             client_cert=(cert, key) if cert and key else None,
         )

@@ -1,5 +1,6 @@
 """The verbs and their flags."""
 
+import os
 import traceback
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from coordinator.cli.interrupts import say_interrupted
 from coordinator.cli.output import Output
 from coordinator.commands.departure import ANSWER_SECONDS, departure
 from coordinator.errors import CoordinatorError, ExitCode, UsageError
+from coordinator.secrecy import known
+from coordinator.secrecy.screen import masked_screen
+from coordinator.secrecy.sources import in_environment, in_files, in_words
 
 app = App(
     name="coordinator",
@@ -45,9 +49,15 @@ for module in (
 
 def run(argv: list[str]) -> int:
     """Parse, call one verb, and turn every error into a message and an exit code."""
+    with masked_screen():
+        return _run(argv)
+
+
+def _run(argv: list[str]) -> int:
     output = Output(as_json="--json" in argv)
     debug = "--debug" in argv
     try:
+        known.learn(in_environment(os.environ) | in_files(os.environ) | in_words(argv))
         return int(app(argv, exit_on_error=False, print_error=False) or 0)
     except CoordinatorError as error:
         if debug:
@@ -64,7 +74,7 @@ def run(argv: list[str]) -> int:
         return int(ExitCode.INTERRUPTED)
     except Exception as defect:
         if debug:
-            raise
+            traceback.print_exc()
         output.error(_defect(defect))
         return int(ExitCode.STOPPED_EARLY)
 

@@ -24,6 +24,8 @@ from coordinator.commands.trial import try_handler
 from coordinator.domain.shown import for_terminal as safe
 from coordinator.errors import ExitCode
 from coordinator.reports import render
+from coordinator.secrecy import known
+from coordinator.secrecy.sources import in_address
 
 _PREPARE = Group("Prepare", sort_key=1)
 
@@ -112,6 +114,7 @@ def show(
     output = Output(as_json=common.json)
     common.load()
     found = show_item(open_source(catalog), item)
+    known.learn(each for asset in found.assets.values() for each in in_address(asset.href))
     lines = [f"{key:<20} {safe(str(value))}" for key, value in found.item.properties.items()]
     for name, asset in found.assets.items():
         lines.append(f"{name:<20} {safe(asset.href)}")

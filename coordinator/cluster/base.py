@@ -9,6 +9,7 @@ from typing import NewType, Protocol
 
 from coordinator.domain.verdicts import Ending, StopReason
 from coordinator.errors import CoordinatorError
+from coordinator.secrecy import NO_MASK, Mask
 
 JobId = NewType("JobId", str)
 StillHeld = Callable[[], bool]  # whether the batch is certainly ours still
@@ -126,14 +127,15 @@ class Cluster(Protocol):
         """Ask these jobs to end, by SIGTERM first. Returns at once; `observe` tells when."""
         ...
 
-    def save_logs(self, job: JobId, folder: Path) -> None:
-        """Write `<task>.stdout.0`, `<task>.stderr.0` and `events.json` into `folder`."""
+    def save_logs(self, job: JobId, folder: Path, mask: Mask = NO_MASK) -> None:
+        """Write `<task>.stdout.0`, `<task>.stderr.0` and `events.json`, masked, into `folder`."""
         ...
 
     def read_log(self, job: JobId, stream: str, offset: int) -> bytes:
         """What a job wrote to `stdout` or `stderr` from byte `offset` on; b"" = nothing more yet.
 
-        Raises ClusterError where the job or its log is not there.
+        It is as it was written, secrets and all: mask it before it is shown. Raises ClusterError
+        where the job or its log is not there.
         """
         ...
 

@@ -13,6 +13,7 @@ from coordinator.clock import Clock
 from coordinator.domain.states import ItemState
 from coordinator.errors import CredentialsError, UsageError
 from coordinator.ledger import Ledger, holder
+from coordinator.secrecy import Secret
 from coordinator.settings import Settings
 from coordinator.storage.aws_keys import HANDED_IN, AwsKeys, adopt, caller_keys
 
@@ -24,7 +25,7 @@ SOON_SECONDS = 15 * 60.0
 class KeyShelf(Protocol):
     """Where the jobs of a batch find their keys."""
 
-    def put(self, file: str) -> None:
+    def put(self, file: Secret) -> None:
         """Keep the text of an AWS credentials file for them; repeatable."""
         ...
 
@@ -104,7 +105,7 @@ class KeyKeeper:
         self._shelf, self._needed = shelf, needed or shelf is not None
         self._seen = _stamp(self._file)
         self._check_at = clock.monotonic()
-        self._shelved, self._warned_of = "", 0.0
+        self._shelved, self._warned_of = Secret(""), 0.0
 
     def start(self, probe: Callable[[], object]) -> None:
         """Begin with the caller's own keys; those handed in earlier serve where these do not.
@@ -186,14 +187,14 @@ def _clock_time(seconds: float) -> str:
     return time.strftime("%H:%M", time.localtime(seconds))
 
 
-def _write_secret(path: Path, text: str) -> None:
+def _write_secret(path: Path, text: Secret) -> None:
     """Write aside and rename; at no moment may others read it."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     with suppress(FileNotFoundError):
         aside.unlink()
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-        stream.write(text)
+        stream.write(text.reveal())
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(aside, path)

@@ -178,6 +178,9 @@ class _Run:
         if results.is_finished:
             with suppress(ClusterError, CredentialsError):  # `purge` does it again
                 keys.finish()
+            if results.exit_code is ExitCode.OK:
+                with suppress(StorageError, CredentialsError):
+                    saver.forget_addresses()
             return Driven(record, results, recovery)
         ended_by, lost = signals.first, bool(self.reins.why)
         return Driven(record, results, recovery, ended_by, driver.halted, lost)

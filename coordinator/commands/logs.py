@@ -14,9 +14,11 @@ from coordinator.cluster import Cluster, JobId
 from coordinator.commands.record import record_of
 from coordinator.commands.status import open_ledger
 from coordinator.domain.paths import DispatchLogs
+from coordinator.engine import mask_of
 from coordinator.errors import BadInput, ClusterError, UsageError
 from coordinator.ledger import Dispatch, Ledger, holder
 from coordinator.reports import ItemLog
+from coordinator.secrecy import Mask, MaskedStream
 from coordinator.settings import Settings, nearest
 
 STDOUT, STDERR = "stdout", "stderr"
@@ -55,6 +57,7 @@ class Chosen:
     attempt: int
     dispatch: Dispatch
     pack: tuple[str, ...]  # the items that share its job, in their order
+    mask: Mask  # of what is secret in its log
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -88,8 +91,11 @@ def choose(ledger: Ledger, request: LogRequest) -> Chosen:
         )
     row = sent[-1]
     dispatch = ledger.dispatch(row["dispatch"])
-    pack = tuple(attempt.item.id for attempt in ledger.attempts_of(dispatch))
-    return Chosen(steps[row["step"]], row["number"], dispatch, pack)
+    attempts = ledger.attempts_of(dispatch)
+    pack = tuple(attempt.item.id for attempt in attempts)
+    return Chosen(
+        steps[row["step"]], row["number"], dispatch, pack, mask_of(ledger.path.parent, attempts)
+    )
 
 
 def read(
@@ -148,10 +154,15 @@ class _Source:
     def has_ended(self) -> bool:
         """Whether the dispatch is home, by the ledger."""
         self._dispatch = self._ledger.dispatch(self._dispatch.id)
+        return self.is_home
+
+    @property
+    def is_home(self) -> bool:
+        """Whether what is read from now on is what came home, if anything did."""
         return self._dispatch.state is None
 
     def read(self, stream: str, offset: int) -> bytes:
-        path = _stream_file(self._logs, stream) if self._dispatch.state is None else None
+        path = _stream_file(self._logs, stream) if self.is_home else None
         if path is not None:
             with path.open("rb") as file:
                 file.seek(offset)
@@ -191,7 +202,8 @@ class _Reader:
     def __init__(self, request: LogRequest, chosen: Chosen, stream: str) -> None:
         self._stream, self._offset = stream, 0
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-        self._rest = ""
+        self._mask, self._masked = chosen.mask, MaskedStream(chosen.mask)
+        self._rest, self._is_home = "", False
         shared = stream == STDERR
         log = ItemLog(request.item, chosen.pack, only_model=request.only_model)
         self._log = log if shared else None
@@ -204,15 +216,23 @@ class _Reader:
 
     def new_lines(self, source: _Source, *, last: bool) -> Iterator[LogLine]:
         """What was written since; with `last`, also a line without an end."""
+        if source.is_home and not self._is_home:  # from here on it was masked as it came home
+            yield from self._shown(self._lines(self._masked.close()))
+            self._is_home, self._masked = True, MaskedStream(self._mask)
         while data := source.read(self._stream, self._offset):
             self._offset += len(data)
-            *lines, self._rest = (self._rest + self._decoder.decode(data)).split("\n")
-            if len(self._rest) > _LONGEST_LINE:
-                lines, self._rest = [*lines, self._rest], ""
-            yield from self._shown(lines)
+            yield from self._shown(self._lines(self._masked.feed(data)))
+        if last:
+            yield from self._shown(self._lines(self._masked.close()))
         if last and self._rest:
             lines, self._rest = [self._rest], ""
             yield from self._shown(lines)
+
+    def _lines(self, data: bytes) -> list[str]:
+        *lines, self._rest = (self._rest + self._decoder.decode(data)).split("\n")
+        if len(self._rest) > _LONGEST_LINE:
+            lines, self._rest = [*lines, self._rest], ""
+        return lines
 
     def _shown(self, lines: list[str]) -> Iterator[LogLine]:
         for line in lines:

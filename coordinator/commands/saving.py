@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,14 @@ from coordinator.errors import (
     StorageUnavailable,
     UsageError,
 )
-from coordinator.ledger import FILE, Ledger, PortableLedger, driver_lock, put_in_place
+from coordinator.ledger import (
+    FILE,
+    Ledger,
+    PortableLedger,
+    addresses,
+    driver_lock,
+    put_in_place,
+)
 from coordinator.settings import Settings
 from coordinator.storage import Storage, open_storage
 
@@ -43,7 +51,7 @@ class LedgerSaver:
         self, ledger: Ledger, storage: Storage, batch: str, clock: Clock, still_held: StillHeld
     ) -> None:
         self._ledger, self._storage, self._keys = PortableLedger(ledger), storage, BatchKeys(batch)
-        self._clock, self._still_held = clock, still_held
+        self._folder, self._clock, self._still_held = ledger.path.parent, clock, still_held
         self._saved: tuple[int, int] | None = None  # the version that is safe
         self._next_at = clock.monotonic()
         self._is_on = False
@@ -66,6 +74,8 @@ class LedgerSaver:
         if on:
             lineage = own or self._ledger.begin_lineage(gap=False)
             self.save()
+            if data := addresses.kept(self._folder):
+                self._storage.write(self._keys.addresses, data)
             if not found:
                 self._storage.write(self._keys.lineage, lineage.encode())
 
@@ -99,6 +109,12 @@ class LedgerSaver:
         self._next_at = self._clock.monotonic() + max(SAVE_SECONDS, _SHARE * took)
         self._saved = version
         return True
+
+    def forget_addresses(self) -> None:
+        """Every item has succeeded: what was secret of their addresses goes, here and there."""
+        addresses.forget(self._folder)
+        if self._is_on:
+            self._storage.delete(f"{self._keys.addresses.rpartition('/')[0]}/")
 
 
 def saved_lineage(storage: Storage, keys: BatchKeys) -> str:
@@ -145,6 +161,7 @@ def restore(place: Place, batch: str, clock: Clock) -> None:
         try:
             with cluster.held(lambda _why: None):
                 _fetch(storage, keys, folder, clock)  # nobody writes it any more
+                _fetch_addresses(storage, keys, folder)
                 lineage = _adopt(folder, record, clock)
                 storage.write(keys.lineage, lineage.encode())
         finally:
@@ -164,6 +181,11 @@ def _fetch(storage: Storage, keys: BatchKeys, folder: Path, clock: Clock) -> Bat
         return record_of(ledger)
     finally:
         ledger.close()
+
+
+def _fetch_addresses(storage: Storage, keys: BatchKeys, folder: Path) -> None:
+    with suppress(ObjectMissing):
+        addresses.put_back(folder, storage.read(keys.addresses))
 
 
 def _here(record: BatchRecord, settings: Settings) -> BatchRecord:

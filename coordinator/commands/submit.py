@@ -21,7 +21,7 @@ from coordinator.domain.items import WorkItem
 from coordinator.domain.paths import BatchKeys
 from coordinator.engine import sort_key
 from coordinator.errors import Problem, UsageError
-from coordinator.ledger import FILE, Ledger
+from coordinator.ledger import FILE, Ledger, addresses
 from coordinator.pipelines import read_pipeline
 from coordinator.settings import Settings
 from coordinator.storage import folder_address, open_storage
@@ -37,7 +37,7 @@ def begin(plan: Plan, settings: Settings, clock: Clock) -> None:
     folder = batch_folder(settings, record.batch)
     refuse_known_name(folder, open_storage(record.output_root), record.batch)
     keep_uid(folder, record.uid)  # for whoever registers its jobs by hand later
-    keyed = _with_sort_keys(plan.selection.items, record)
+    keyed = _with_sort_keys(addresses.set_aside(folder, plan.selection.items), record)
     Ledger.create(folder, clock, as_document(record), keyed).close()
     plan.selection.items.close()
 

@@ -53,6 +53,11 @@ class BatchKeys:
         """Which host's ledger that is."""
         return f"{self.batch}/ledger/lineage"
 
+    @property
+    def addresses(self) -> str:
+        """What was set aside of its items' addresses, in a folder that is removed in the end."""
+        return f"{self.batch}/ledger/addresses/addresses.db"
+
     def handoff(self, dispatch: str) -> str:
         return f"{self.batch}/handoff/{dispatch}.json"
 

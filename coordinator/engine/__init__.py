@@ -2,6 +2,7 @@
 
 from coordinator.engine.batch import Batch
 from coordinator.engine.driver import Driver, Recovery, Wish
+from coordinator.engine.masking import mask_of
 from coordinator.engine.packs import pack_size
 from coordinator.engine.policy import sort_key
 from coordinator.engine.progress import Snapshot, StepProgress
@@ -16,6 +17,7 @@ __all__ = [
     "Thresholds",
     "Wish",
     "is_paused",
+    "mask_of",
     "pack_size",
     "sort_key",
     "thresholds_for",

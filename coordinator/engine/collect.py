@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -16,15 +16,24 @@ from coordinator.domain.dispatch_record import (
     EndingRecord,
     parse_dispatch,
 )
-from coordinator.domain.handoff import Outcome, has_sizes, is_of, leaves_all, parse_outcome
+from coordinator.domain.handoff import (
+    Outcome,
+    has_sizes,
+    is_of,
+    leaves_all,
+    parse_outcome,
+    read_handoff,
+)
 from coordinator.domain.paths import AttemptKeys, DispatchLogs
 from coordinator.domain.states import DONE, AttemptState, ItemState
 from coordinator.domain.verdicts import Ending, StopReason, Verdict, excused, returned, verdict_of
 from coordinator.engine.batch import Batch
+from coordinator.engine.masking import bare, mask_of, masked
 from coordinator.engine.policy import sequel_of
 from coordinator.engine.reconcile import Ended
 from coordinator.engine.same_failure import SameFailure
 from coordinator.errors import (
+    BadInput,
     ClusterError,
     ClusterUnavailable,
     CoordinatorError,
@@ -35,6 +44,7 @@ from coordinator.errors import (
 )
 from coordinator.ledger import Attempt, AttemptEnd, Dispatch, DispatchEnd, Finish, Ledger
 from coordinator.parallel import Lanes, arrived
+from coordinator.secrecy import Mask, known
 from coordinator.storage import Storage
 
 # Most of both is waiting for a store or a cluster.
@@ -192,8 +202,20 @@ class Collector:
         logs = self._logs(opened.ended.dispatch)
         with _log_tree(logs.outcomes):
             logs.outcomes.mkdir(parents=True, exist_ok=True)
-        note = self._save_logs(opened.ended.dispatch, logs.folder)
-        return _Fetched(opened.ended, [self._found(a) for a in opened.attempts], note)
+        mask = mask_of(self._ledger.path.parent, opened.attempts)
+        if mask is not known.mask:
+            self._strip_handoff(opened.ended.dispatch)
+        note = self._save_logs(opened.ended.dispatch, logs.folder, mask)
+        ending = opened.ended.ending
+        ended = replace(opened.ended, ending=replace(ending, detail=mask.text(ending.detail)))
+        return _Fetched(ended, [self._found(a, mask) for a in opened.attempts], note)
+
+    def _strip_handoff(self, dispatch: Dispatch) -> None:
+        """What signed the addresses of its inputs was for its worker alone."""
+        key = self._batch.keys.handoff(dispatch.name)
+        with suppress(ObjectMissing, BadInput):
+            handoff = read_handoff(self._storage.read(key))
+            self._storage.write(key, bare(handoff).model_dump_json().encode())
 
     def _judged(self, found: _Fetched) -> _Judged:
         return _Judged(found, self._ends(found.evidence, found.ended.ending))
@@ -223,14 +245,14 @@ class Collector:
 
     # evidence and verdicts
 
-    def _found(self, attempt: Attempt) -> _Evidence:
+    def _found(self, attempt: Attempt, mask: Mask) -> _Evidence:
         """What an attempt left; a whole outcome is read once."""
-        found = self._whole.get(attempt.id) or self._evidence(attempt)
+        found = self._whole.get(attempt.id) or self._evidence(attempt, mask)
         if found.outcome is not None:
             self._whole[attempt.id] = found
         return found
 
-    def _evidence(self, attempt: Attempt) -> _Evidence:
+    def _evidence(self, attempt: Attempt, mask: Mask) -> _Evidence:
         keys = self._keys(attempt)
         try:
             with self._storage.open(keys.outcome) as stream:
@@ -238,8 +260,11 @@ class Collector:
         except ObjectMissing:
             return _Evidence(attempt, None, b"", self._storage.size(keys.begun) is not None)
         outcome = parse_outcome(raw)
-        whole = outcome is not None and self._is_whole(outcome, attempt, keys)
-        return _Evidence(attempt, outcome if whole else None, raw, begun=True)
+        if outcome is None or not self._is_whole(outcome, attempt, keys):
+            return _Evidence(attempt, None, raw, begun=True)
+        shown = masked(outcome, mask)
+        raw = raw if shown == outcome else shown.model_dump_json(indent=1).encode()
+        return _Evidence(attempt, shown, raw, begun=True)
 
     def _is_whole(self, outcome: Outcome, attempt: Attempt, keys: AttemptKeys) -> bool:
         step = self._batch.pipeline.steps[attempt.step]
@@ -286,13 +311,13 @@ class Collector:
                 state=verdict.state,
                 sequel=Finish(ItemState.FAILED, verdict.kind),
                 kind=verdict.kind,
-                reason=verdict.reason,
+                reason=known.mask.text(verdict.reason),
             )
             for attempt in self._ledger.attempts_of(dispatch)
         ]
         records = [_attempt_record(end) for end in ends]
         self._write_record(self._logs(dispatch), self._record(dispatch, records))
-        self._ledger.end(dispatch, ends, why=verdict.reason)
+        self._ledger.end(dispatch, ends, why=ends[0].reason)
         self.same_failure.add(ends)
 
     # the log tree
@@ -305,15 +330,15 @@ class Collector:
         update = {"node": ended.node, "ended_at": self._clock.now(), "ending": ending}
         return record.model_copy(update=update)
 
-    def _save_logs(self, dispatch: Dispatch, folder: Path) -> str:
+    def _save_logs(self, dispatch: Dispatch, folder: Path, mask: Mask) -> str:
         if not dispatch.job_id:
             return ""
         try:
-            self._cluster.save_logs(JobId(dispatch.job_id), folder)
+            self._cluster.save_logs(JobId(dispatch.job_id), folder, mask)
         except ClusterUnavailable:
             raise
         except ClusterError as error:
-            return f"its logs could not be brought home: {error}"
+            return mask.text(f"its logs could not be brought home: {error}")
         return ""
 
     def _record(self, dispatch: Dispatch, attempts: Iterable[AttemptRecord]) -> DispatchRecord:

@@ -10,6 +10,7 @@ from coordinator.clock import Clock
 from coordinator.domain.verdicts import Ending
 from coordinator.errors import CredentialsError, KeysRefused, WorkerExit
 from coordinator.ledger import Dispatch, Ledger
+from coordinator.secrecy import known
 
 FIRST_HOLD, LONGEST_HOLD = 2.0, 30.0  # seconds between two tries
 JOBS_HOLD, LONGEST_JOBS_HOLD = 5.0, 300.0  # where only the jobs are refused: a try costs a job
@@ -112,7 +113,7 @@ class CredentialsPause:
             self._since = time.strftime("%H:%M", time.localtime(self._clock.now()))
         if why != self._reason or is_new:
             self._reason = why  # another part may be refused by now
-            self.why = f"credentials refused since {self._since}: {why}; {advice}"
+            self.why = known.mask.text(f"credentials refused since {self._since}: {why}; {advice}")
             self._log.warning("credentials refused", why=why)
         if is_new:
             self._ledger.note("credentials_paused", self.why)

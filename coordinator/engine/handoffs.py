@@ -1,10 +1,10 @@
 """The handoff of a dispatch, made from the ledger alone, so that it can be made again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from coordinator.domain.handoff import Handoff, HandoffItem, InputRef, Sent
 from coordinator.engine.batch import Batch
-from coordinator.ledger import Attempt, Dispatch, Ledger
+from coordinator.ledger import Attempt, Dispatch, Ledger, addresses
 
 
 def handoff_of(
@@ -32,7 +32,10 @@ def _item(batch: Batch, ledger: Ledger, attempt: Attempt) -> HandoffItem:
     step = batch.pipeline.steps[attempt.step]
     needs_winners = any(not ref.startswith("asset/") for ref in step.inputs.values())
     winners = ledger.winners(attempt) if needs_winners else {}
-    inputs = {name: _input(batch, attempt, winners, ref) for name, ref in step.inputs.items()}
+    hrefs = addresses.whole(ledger.path.parent, attempt.item)
+    inputs = {
+        name: _input(batch, attempt, hrefs, winners, ref) for name, ref in step.inputs.items()
+    }
     return HandoffItem(
         item=attempt.item.id,
         attempt=attempt.number,
@@ -42,11 +45,15 @@ def _item(batch: Batch, ledger: Ledger, attempt: Attempt) -> HandoffItem:
 
 
 def _input(
-    batch: Batch, attempt: Attempt, winners: dict[int, tuple[int, dict[str, str]]], reference: str
+    batch: Batch,
+    attempt: Attempt,
+    hrefs: Mapping[str, str],
+    winners: dict[int, tuple[int, dict[str, str]]],
+    reference: str,
 ) -> InputRef:
     origin, _, name = reference.partition("/")
     if origin == "asset":
-        return InputRef(href=attempt.item.assets[name])
+        return InputRef(href=hrefs[name])
     number, hashes = winners[batch.step_names.index(origin)]
     keys = batch.keys.attempt(attempt.item.id, origin, number)
     return InputRef(key=keys.file(name), sha256=hashes.get(name, ""))

@@ -1,5 +1,6 @@
 """The ledger of a batch: states, moves and events in one SQLite file."""
 
+from coordinator.ledger import addresses
 from coordinator.ledger.control import Asked, Control, ControlDesk, Whereabouts, wholly_of
 from coordinator.ledger.ends import DispatchEnd
 from coordinator.ledger.health import refuse_damage
@@ -39,6 +40,7 @@ __all__ = [
     "Sequel",
     "Tally",
     "Whereabouts",
+    "addresses",
     "driver_lock",
     "holder",
     "put_in_place",

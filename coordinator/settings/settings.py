@@ -16,7 +16,6 @@ from pydantic import (
     Field,
     IPvAnyNetwork,
     PrivateAttr,
-    SecretStr,
     ValidationError,
 )
 from pydantic_settings import (
@@ -28,6 +27,8 @@ from pydantic_settings import (
 )
 
 from coordinator.errors import BadInput, Problem, UsageError
+from coordinator.secrecy import Secret, known
+from coordinator.secrecy.sources import in_words
 from coordinator.settings.strict_yaml import read_yaml
 from coordinator.settings.validation import problems_of
 
@@ -96,10 +97,10 @@ class Settings(BaseSettings):
     save_ledger: bool = False
     allow_hosts: Hosts = ()
     allow_networks: Networks = ()
-    _secrets: dict[str, SecretStr] = PrivateAttr(default_factory=dict)  # from their own file only
+    _secrets: dict[str, Secret] = PrivateAttr(default_factory=dict)  # from their own file only
 
     @property
-    def secrets(self) -> Mapping[str, SecretStr]:
+    def secrets(self) -> Mapping[str, Secret]:
         return self._secrets
 
 
@@ -113,11 +114,13 @@ def load_settings(file: Path | None = None, **flags: Any) -> Settings:
     path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     given = {name: value for name, value in flags.items() if value is not None}
     values = _file_values(path) if path else {}
+    known.learn(in_words(str(value) for value in (*given.values(), *values.values())))
     try:
         settings: Settings = _with_file(values)(**given)
     except ValidationError as error:
         raise _environment_fault(error, given) from error
     settings._secrets = _secrets((path or DEFAULT_FILE).parent / SECRETS_FILE)
+    known.learn(settings._secrets.values())
     return settings
 
 
@@ -177,7 +180,7 @@ def _environment_fault(error: ValidationError, given: dict[str, Any]) -> BadInpu
     return BadInput("a setting cannot be used", problems=problems)
 
 
-def _secrets(path: Path) -> dict[str, SecretStr]:
+def _secrets(path: Path) -> dict[str, Secret]:
     """KEY=value lines of a file that nobody else may read."""
     if not path.exists():
         return {}
@@ -195,7 +198,7 @@ def _secrets(path: Path) -> dict[str, SecretStr]:
         raise UsageError(
             f"{path} cannot be read", why=type(error).__name__, hint="write KEY=value lines"
         ) from error
-    return {key: SecretStr(value) for key, value in values.items() if value is not None}
+    return {key: Secret(value) for key, value in values.items() if value is not None}
 
 
 def _tracked(path: Path) -> bool:

@@ -8,12 +8,14 @@ import io
 import os
 import re
 from collections.abc import MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coordinator.errors import KeysRefused
+from coordinator.secrecy import Secret, known
+from coordinator.secrecy.sources import in_files
 
 if TYPE_CHECKING:
     import boto3
@@ -60,30 +62,30 @@ class AwsKeys:
         expires: epoch seconds; None = not known, or never.
     """
 
-    access_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
-    token: str = field(repr=False)
+    access_key: Secret
+    secret_key: Secret
+    token: Secret
     origin: str
     method: str
     profile: str = ""
     role: str = ""
     expires: float | None = None
 
-    def as_file(self, profile: str = "default") -> str:
+    def as_file(self, profile: str = "default") -> Secret:
         """The text of an AWS credentials file."""
         parser = configparser.RawConfigParser()
         parser[profile] = {
-            "aws_access_key_id": self.access_key,
-            "aws_secret_access_key": self.secret_key,
+            "aws_access_key_id": self.access_key.reveal(),
+            "aws_secret_access_key": self.secret_key.reveal(),
         }
         if self.token:
-            parser[profile]["aws_session_token"] = self.token
+            parser[profile]["aws_session_token"] = self.token.reveal()
         if self.expires is not None:
             moment = datetime.fromtimestamp(self.expires).astimezone()
             parser[profile]["expiration"] = moment.isoformat(timespec="seconds")
         text = io.StringIO()
         parser.write(text)
-        return text.getvalue()
+        return Secret(text.getvalue())
 
     def renewal(self, batch: str) -> str:
         """What somebody has to do so that a running batch has new ones."""
@@ -116,19 +118,22 @@ def caller_keys() -> AwsKeys:
         frozen = found.get_frozen_credentials()
     except (BotoCoreError, RuntimeError) as error:  # RuntimeError: known to have expired
         raise _no_keys(str(error)) from error
-    keys = AwsKeys(
-        frozen.access_key or "",
-        frozen.secret_key or "",
-        frozen.token or "",
+    access_key, secret_key, token = (
+        Secret(value or "") for value in (frozen.access_key, frozen.secret_key, frozen.token)
+    )
+    known.learn((access_key, secret_key, token))
+    if not all(_PLAIN.fullmatch(each.reveal()) for each in (access_key, secret_key, token)):
+        raise _no_keys("they hold characters that no key has")
+    return AwsKeys(
+        access_key,
+        secret_key,
+        token,
         origin=_origin(found.method, session),
         method=found.method,
         profile=_profile(session),
         role=_role(session),
         expires=_expiry(found, session),
     )
-    if not all(map(_PLAIN.fullmatch, (keys.access_key, keys.secret_key, keys.token))):
-        raise _no_keys("they hold characters that no key has")
-    return keys
 
 
 def adopt(file: Path, environment: MutableMapping[str, str] = os.environ) -> None:
@@ -142,6 +147,7 @@ def adopt(file: Path, environment: MutableMapping[str, str] = os.environ) -> Non
         environment.pop(name, None)
     environment["AWS_SHARED_CREDENTIALS_FILE"] = str(file)
     environment["AWS_PROFILE"] = HANDED_IN
+    known.learn(in_files(environment))
 
 
 def have_been_handed_in() -> bool:

@@ -3,6 +3,7 @@
 import os
 import sys
 
+from coordinator.secrecy.dumps import leave_no_core_dump
 from coordinator.workers.devices import use_given_devices
 from coordinator.workers.frame import run_worker
 
@@ -10,6 +11,7 @@ from coordinator.workers.frame import run_worker
 def main() -> int:
     if len(sys.argv) != 3:
         sys.exit("usage: python -m coordinator.workers OUTPUT_ROOT HANDOFF_KEY")
+    leave_no_core_dump()
     use_given_devices(os.environ)
     return run_worker(sys.argv[1], sys.argv[2])
 

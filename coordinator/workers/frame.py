@@ -42,6 +42,7 @@ from coordinator.errors import (
 )
 from coordinator.storage import Storage, fetching, open_storage
 from coordinator.storage.locations import is_remote, open_location
+from coordinator.workers.discretion import learn_addresses, learn_own, told
 from coordinator.workers.jobs import make_job
 from coordinator.workers.logs import WorkerLog
 
@@ -57,11 +58,13 @@ def run_worker(output_root: str, handoff_key: str) -> int:
 
     Never raises for what is wrong with the work: that is in the outcomes and in the log.
     """
+    learn_own()
     try:
         with _stop_flag() as stop:
             storage = open_storage(output_root)
             handoff = read_handoff(storage.read(handoff_key))
             fetching.allow(handoff.reach)
+            learn_addresses(handoff)
             return Frame(handoff, storage, stop).run()
     except CoordinatorError as error:
         WorkerLog().error("dispatch failed", error=str(error), hint=error.hint)
@@ -137,12 +140,13 @@ class Frame:
         return Outcome(
             **self._identity(item, began),
             status="no_data" if done.no_data else "succeeded",
-            message=done.message,
+            message=told(done.message),
             files=files,
             facts=dict(done.facts),
         )
 
     def _failed(self, item: HandoffItem, error: Exception, began: float) -> Outcome:
+        learn_own()
         failure = failure_of(error)
         self._log.error(
             "item failed",
@@ -244,13 +248,14 @@ def kind_of(error: BaseException) -> FailureKind:
 
 
 def failure_of(error: Exception) -> Failure:
-    """What the outcome file says of an exception: its kind, one line, and its traceback."""
+    """What the outcome file says of an exception: its kind, one line, its traceback; masked."""
     shown: BaseException | None = error
     message = f"{type(error).__name__}: {error}"
     if isinstance(error, CoordinatorError):
         message, shown = str(error), error.__cause__
     trace = "".join(traceback.format_exception(shown)) if shown else ""
-    return Failure(kind=kind_of(error), message=_in_utf8(message), traceback=_in_utf8(trace))
+    message, trace = told(_in_utf8(message)), told(_in_utf8(trace))
+    return Failure(kind=kind_of(error), message=message, traceback=trace)
 
 
 def _in_utf8(text: str) -> str:

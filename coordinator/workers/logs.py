@@ -8,6 +8,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from coordinator.workers.discretion import told
+
 
 class WorkerLog:
     """Writes lines that all hold the fields it was made with."""
@@ -27,5 +29,6 @@ class WorkerLog:
     def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
         time = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         entry = {**self._fields, **fields, "event": event, "level": level, "time": time}
-        sys.stderr.write(json.dumps(entry, ensure_ascii=False, default=repr) + "\n")
+        line = json.dumps(entry, ensure_ascii=False, default=repr)
+        sys.stderr.write(told(line) + "\n")
         sys.stderr.flush()

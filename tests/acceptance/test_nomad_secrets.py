@@ -60,6 +60,7 @@ def test_a_whole_batch_with_the_shipped_policy_leaves_no_secret(
     nomad_with_acl: Cluster, canaries: S3Server, tmp_path: Path, say: Callable[[str], None]
 ) -> None:
     place = Workplace.made(tmp_path / "work", LANGUAGES, 10, pack=6, score_pack=6)
+    make_it_tell(place)
     token = token_of(nomad_with_acl, POLICY)
     there = NomadWorkplace.on(Nomad(nomad_with_acl, token=token), place)
     s3_client().create_bucket(Bucket=BUCKET)
@@ -68,11 +69,14 @@ def test_a_whole_batch_with_the_shipped_policy_leaves_no_secret(
     did = [ended(submit, timeout=120)]
     assert did[0].returncode == 0, did[0].stderr
     assert len(there.batch("quiet").job_ids()) >= 2
-    for verb in (("report",), ("status",), ("fetch", "--to", "fetched")):
+    item = there.batch("quiet").items[0]
+    for verb in (("report",), ("status",), ("logs", item), ("fetch", "--to", "fetched")):
         did.append(there.run(verb[0], "quiet", *verb[1:]))
     secrets = (canaries.secret_key, canaries.access_key, token, nomad_with_acl.token)
     said = "".join(done.stdout + done.stderr for done in did)
     assert_no_secret(there, BUCKET, said, secrets)
+    logs = [log.read_text() for log in there.batch("quiet").logs.glob("translate/*/*.stdout.0")]
+    assert any("told aws_secret_access_key = ***" in log for log in logs)
     assert_nomad_knows_no(secrets, nomad_with_acl)
     did.append(there.run("purge", "quiet"))
     assert [done.returncode for done in did] == [0] * len(did), [done.stderr for done in did]
@@ -82,6 +86,21 @@ def test_a_whole_batch_with_the_shipped_policy_leaves_no_secret(
         f"\nACLs on, shipped policy: {len(there.batch('quiet').items)} items through all verbs;"
         f" {len(secrets)} canaries looked for, none found"
     )
+
+
+def make_it_tell(place: Workplace) -> None:
+    """Let the model print its environment and the keys that its job was given."""
+    handler = place.model / "handler.py"
+    told = handler.read_text().replace("    def load(self, model_dir, device):\n", f"{TELLING}", 1)
+    assert told != handler.read_text()
+    handler.write_text(told)
+
+
+TELLING = """    def load(self, model_dir, device):
+        with open(os.environ["AWS_SHARED_CREDENTIALS_FILE"]) as keys:
+            for line in (*keys, *(f"{name}={value}" for name, value in os.environ.items())):
+                print("told", line, flush=True)
+"""
 
 
 # Rights taken away.

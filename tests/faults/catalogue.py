@@ -72,6 +72,7 @@ _KILLS = "acceptance/test_kills.py"
 _NOMAD_FAULTS = "acceptance/test_nomad_faults.py"
 _MOVES = "acceptance/test_nomad_moves.py"
 _DRIVER = "unit/test_driver.py"
+_RELEASES = "faults/test_releases.py"
 _LEDGER = "unit/test_ledger.py"
 _VERDICTS = "unit/test_verdicts.py"
 _ENDINGS = "unit/test_nomad_endings.py"
@@ -183,6 +184,13 @@ FAULTS = (
         "An earlier one is upgraded and read; a later one is refused with a sentence",
         "unit/test_control.py::test_a_ledger_of_the_first_format_is_read_and_upgraded",
         f"{_LEDGER}::test_a_ledger_of_another_kind_is_refused",
+        f"{_RELEASES}::test_there_is_a_stored_ledger_of_every_format",
+        f"{_RELEASES}::test_reading_changes_nothing",
+        f"{_RELEASES}::test_an_upgrade_keeps_every_row",
+        f"{_RELEASES}::test_a_batch_that_was_killed_goes_on_to_its_end",
+        f"{_RELEASES}::test_a_report_over_a_stored_tree_says_what_it_said",
+        f"{_RELEASES}::test_what_is_newer_is_refused_with_a_sentence",
+        f"{_RELEASES}::test_a_newer_log_tree_is_no_crash",
     ),
     _fault(
         12,
@@ -547,6 +555,12 @@ FAULTS = (
         "acceptance/test_nomad_secrets.py"
         "::test_a_whole_batch_with_the_shipped_policy_leaves_no_secret",
         "acceptance/test_nomad_credentials.py::test_keys_are_renewed_amid_a_batch_and_stay_nowhere",
+        "faults/test_secrets.py::test_no_secret_is_left_or_shown_by_a_whole_batch",
+        "faults/test_secrets.py::test_a_batch_that_succeeded_keeps_no_secret_at_all",
+        "unit/test_mask.py::test_every_form_is_masked",
+        "unit/test_mask.py::test_no_secret_survives_between_two_pieces",
+        "unit/test_secret.py::test_nothing_shows_it",
+        "unit/test_addresses.py::test_the_ledger_holds_no_secret_and_the_items_come_back_whole",
     ),
     _fault(
         53,

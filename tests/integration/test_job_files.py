@@ -21,6 +21,7 @@ from coordinator.cluster.nomad.parents import Parent, check, register, remove
 from coordinator.domain.handoff import Handoff, HandoffItem, parse_outcome
 from coordinator.domain.paths import BatchKeys
 from coordinator.errors import BadInput, BatchExists
+from coordinator.secrecy import Secret
 from coordinator.storage import Storage, open_storage
 from tests.doc_blocks import blocks
 from tests.servers import wait_for
@@ -373,7 +374,7 @@ def test_the_shipped_policy_is_enough(
     nomad_with_acl.call("PUT", "acl/policy/coordinator", json=policy)
     token = {"Name": "c", "Type": "client", "Policies": ["coordinator"]}
     secret = nomad_with_acl.call("PUT", "acl/token", json=token)["SecretID"]
-    api = NomadApi(NomadAddress(nomad_with_acl.address, "default", token=secret))
+    api = NomadApi(NomadAddress(nomad_with_acl.address, "default", token=Secret(secret)))
     wanted = replace(parent, namespace="default", credentials=True)
     path = f"nomad/jobs/{wanted.id}"
     api.put("var", path, json={"Path": path, "Items": {"aws": "[default]\n"}})

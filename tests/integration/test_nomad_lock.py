@@ -11,6 +11,7 @@ from coordinator.cluster.nomad import lock
 from coordinator.cluster.nomad.api import NomadAddress, NomadApi
 from coordinator.cluster.nomad.lock import BatchLock
 from coordinator.errors import AccessRefused, BatchBusy
+from coordinator.secrecy import Secret
 from tests.servers import wait_for
 from tests.support import REPOSITORY
 
@@ -25,7 +26,7 @@ def short_terms(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lock_of(cluster: Cluster, namespace: str, kept: Path, token: str = "") -> BatchLock:
-    api = NomadApi(NomadAddress(cluster.address, namespace, token=token or cluster.token))
+    api = NomadApi(NomadAddress(cluster.address, namespace, token=Secret(token or cluster.token)))
     return BatchLock(api, "b.1", {"namespace": namespace}, kept / "nomad.lock")
 
 

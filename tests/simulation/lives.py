@@ -10,6 +10,7 @@ from coordinator.cluster import JobId, Request
 from coordinator.cluster.simulated import Fault, SimulatedCluster, World
 from coordinator.errors import CoordinatorError
 from coordinator.ledger import Ledger
+from coordinator.secrecy import NO_MASK, Mask
 from coordinator.storage.simulated import SimulatedStorage
 from tests.simulation.plan import Doom
 
@@ -54,8 +55,8 @@ class MortalCluster(SimulatedCluster):
             self._life.passes(f"after submitting {request.job.name}")
         return results
 
-    def save_logs(self, job: JobId, folder: Path) -> None:
-        super().save_logs(job, folder)
+    def save_logs(self, job: JobId, folder: Path, mask: Mask = NO_MASK) -> None:
+        super().save_logs(job, folder, mask)
         self._life.passes(f"after the logs of {job}")
 
     def stop(self, ids: Collection[JobId], reason: Any) -> None:

@@ -28,6 +28,7 @@ FLOORS = {
         "domain": 1,
         "metrics": 1,
         "errors": 0,
+        "secrecy": 0,
         "clock": 0,
         "parallel": 0,
     },

@@ -188,7 +188,7 @@ def secrets(text: str = f"NOMAD_TOKEN={SECRET}\n", mode: int = 0o600) -> Path:
 def test_secrets_are_read_and_never_shown(capsys: pytest.CaptureFixture[str]) -> None:
     secrets(f"# keys\nNOMAD_TOKEN={SECRET}\nQUOTED='a b'\nPLAIN=$HOME\n\n")
     settings = load_settings()
-    values = {key: value.get_secret_value() for key, value in settings.secrets.items()}
+    values = {key: value.reveal() for key, value in settings.secrets.items()}
     assert values == {"NOMAD_TOKEN": SECRET, "QUOTED": "a b", "PLAIN": "$HOME"}
     shown = [repr(settings), str(settings), f"{settings}", repr(settings.secrets)]
     shown += [str(settings.model_dump()), settings.model_dump_json(), repr(settings.__dict__)]

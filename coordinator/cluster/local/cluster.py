@@ -23,9 +23,10 @@ from coordinator.cluster.local.job import (
     job_id,
 )
 from coordinator.cluster.local.launcher import Launcher
-from coordinator.cluster.local.logs import copy_stream, read_from
+from coordinator.cluster.local.logs import copy_stream, keep_as_home, read_from
 from coordinator.domain.verdicts import Ending, StopReason
 from coordinator.errors import ClusterError, ClusterUnavailable, CoordinatorError
+from coordinator.secrecy import NO_MASK, Mask
 
 TASK = "worker"  # the name of a job's one task, in the names of its logs
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
@@ -127,17 +128,19 @@ class LocalCluster:
                 self._job(job).pass_on_stop()
                 self._place(job)
 
-    def save_logs(self, job: JobId, folder: Path) -> None:
+    def save_logs(self, job: JobId, folder: Path, mask: Mask = NO_MASK) -> None:
         with self._usable():
             if not is_job_id(job) or not self._job(job).is_there():
                 raise ClusterError(
                     f"there are no logs of job {job!r}", why="no such job on this machine"
                 )
             for stream in (STDOUT, STDERR):
-                source = self._job(job).path / stream
-                copy_stream(source, folder / f"{TASK}.{stream}.0")
+                source, home = self._job(job).path / stream, folder / f"{TASK}.{stream}.0"
+                copy_stream(source, home, mask)
+                if job in self._ended:
+                    keep_as_home(source, home)
             events = dumps(list(self._job(job).events()), indent=1).encode()
-            write_whole(folder / "events.json", events)
+            write_whole(folder / "events.json", mask.data(events))
 
     def read_log(self, job: JobId, stream: str, offset: int) -> bytes:
         with self._usable():

@@ -83,8 +83,8 @@ class Launcher:
                 self._environment_of(job, spec, slot),
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_OPEN, 1, job.path / STDOUT, append, 0o644),
-                    (os.POSIX_SPAWN_OPEN, 2, job.path / STDERR, append, 0o644),
+                    (os.POSIX_SPAWN_OPEN, 1, job.path / STDOUT, append, 0o600),
+                    (os.POSIX_SPAWN_OPEN, 2, job.path / STDERR, append, 0o600),
                     (os.POSIX_SPAWN_DUP2, slot_lock, shim.SLOT),
                     (os.POSIX_SPAWN_DUP2, job_lock, shim.JOB),
                 ],

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import requests
@@ -21,6 +21,7 @@ from nomad.api.base import Requester
 from nomad.api.exceptions import BaseNomadException
 
 from coordinator.errors import ClusterError, ClusterUnavailable, CredentialsError
+from coordinator.secrecy import NO_SECRET, Secret
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 15.0
 WHOLE_SECONDS = 60.0  # for the body of a document: one that drips is as good as none
@@ -63,7 +64,7 @@ class NomadAddress:
     address: str = "http://127.0.0.1:4646"
     namespace: str = "default"
     region: str = ""
-    token: str = field(default="", repr=False)
+    token: Secret = NO_SECRET
     ca_file: str = ""  # PEM; "" = the system's authorities
     client_cert: tuple[str, str] | None = None  # certificate and key, PEM files
 
@@ -237,7 +238,7 @@ class _AnyPath(Requester):
 def _requester(address: NomadAddress) -> Requester:
     return _AnyPath(
         address=address.address.rstrip("/"),
-        token=address.token or None,
+        token=address.token.reveal() or None,
         region=address.region or None,
         verify=address.ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or True,  # type: ignore[arg-type]
         cert=address.client_cert or (),

@@ -33,6 +33,7 @@ from coordinator.errors import (
     UsageError,
 )
 from coordinator.parallel import Lanes
+from coordinator.secrecy import NO_MASK, Mask
 
 # At a time: a dispatch is one raft commit, and commits share their disk writes.
 _DISPATCHES, _DEREGISTERS = Lanes(32), Lanes(16)
@@ -195,13 +196,13 @@ class NomadCluster:
         seen = self._tracker.observe(ids)
         return {job: self._with_reason(job, look) for job, look in seen.items()}
 
-    def save_logs(self, job: JobId, folder: Path) -> None:
+    def save_logs(self, job: JobId, folder: Path, mask: Mask = NO_MASK) -> None:
         parent, site = self._known(job)
         listed = self._tracker.job(job) or self._api.get_or_none("job", job, **parent.where)
         if listed is None:
             raise ClusterError(f"there are no logs of job {job!r}", why="Nomad does not know it")
         allocations = self._tracker.allocations(job)
-        save_events(listed, allocations, folder)
+        save_events(listed, allocations, folder, mask)
         logs, last = Logs(self._api, site.where), newest(allocations)
         if last is None:
             logs.save_nothing(site.main_task, folder)
@@ -210,7 +211,7 @@ class NomadCluster:
             for task in allocation.get("TaskStates") or {site.main_task: None}:
                 suffix = "" if allocation is last else f"-{allocation['ID'][:8]}"
                 try:
-                    logs.save(allocation["ID"], task, folder, f"{task}{suffix}")
+                    logs.save(allocation["ID"], task, folder, f"{task}{suffix}", mask)
                 except NomadRefusal as error:  # of a node that is gone; others may be there
                     refusals.append(error)
         self._tracker.drop_allocations(job)

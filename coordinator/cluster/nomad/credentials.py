@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from coordinator.cluster.nomad.api import NomadApi, NomadRefusal
 from coordinator.cluster.nomad.parents import Parent
+from coordinator.secrecy import Secret
 
 ITEM = "aws"  # as the templates of the job files read it
 
@@ -19,11 +20,11 @@ class JobKeys:
     api: NomadApi
     parents: Sequence[Parent]
 
-    def put(self, file: str) -> None:
+    def put(self, file: Secret) -> None:
         """Keep the text of an AWS credentials file for the jobs; repeatable."""
         for parent in self.parents:
             path = self._path(parent)
-            body = {"Path": path, "Namespace": parent.namespace, "Items": {ITEM: file}}
+            body = {"Path": path, "Namespace": parent.namespace, "Items": {ITEM: file.reveal()}}
             self.api.put("var", path, json=body, **parent.where)
 
     def remove(self) -> None:

@@ -13,6 +13,7 @@ import urllib3
 from coordinator.cluster.files import aside, write_whole
 from coordinator.cluster.nomad.api import NomadApi, NomadRefusal
 from coordinator.errors import ClusterUnavailable
+from coordinator.secrecy import NO_MASK, Mask
 
 LARGEST = 10 * 2**20  # bytes of one stream that are kept: as much of its head as of its tail
 STREAMS = ("stdout", "stderr")
@@ -29,8 +30,12 @@ class Logs:
     def __init__(self, api: NomadApi, where: Mapping[str, str]) -> None:
         self._api, self._where = api, where
 
-    def save(self, allocation: str, task: str, folder: Path, name: str) -> None:
+    def save(
+        self, allocation: str, task: str, folder: Path, name: str, mask: Mask = NO_MASK
+    ) -> None:
         """Write both streams of a task as `<name>.<stream>.0`.
+
+        Nomad keeps a stream in files that take turns, so it may begin amid a secret.
 
         Raises:
             NomadRefusal: the logs are gone, or their node is.
@@ -40,7 +45,7 @@ class Logs:
                 aside(folder / f"{name}.{stream}.0") as out,
                 self._open(allocation, task, stream) as pieces,
             ):
-                _copy_bounded(pieces, out)
+                _copy_bounded(mask.pieces(pieces, torn=True), out)
 
     def save_nothing(self, task: str, folder: Path) -> None:
         """The streams of a task that never ran."""
@@ -84,10 +89,12 @@ class _Pieces:
             self._reply.close()
 
 
-def save_events(job: Document, allocations: Sequence[Document], folder: Path) -> None:
+def save_events(
+    job: Document, allocations: Sequence[Document], folder: Path, mask: Mask = NO_MASK
+) -> None:
     """Write `events.json`: what the cluster saw of the job, oldest first."""
     events = sorted(_events(job, allocations), key=lambda event: event["time"])
-    write_whole(folder / "events.json", json.dumps(events, indent=1).encode())
+    write_whole(folder / "events.json", mask.data(json.dumps(events, indent=1).encode()))
 
 
 def _events(job: Document, allocations: Sequence[Document]) -> Iterator[dict[str, str]]:

@@ -18,6 +18,7 @@ from coordinator.errors import (
     CredentialsError,
     JobRefused,
 )
+from coordinator.secrecy import NO_MASK, Mask
 
 _LONGEST = 60.0  # seconds that an outage or a refusal lasts
 _TASK = "worker"
@@ -139,13 +140,13 @@ class SimulatedCluster:
 
     # logs
 
-    def save_logs(self, job: JobId, folder: Path) -> None:
+    def save_logs(self, job: JobId, folder: Path, mask: Mask = NO_MASK) -> None:
         self._enter(f"save the logs of {job}")
         found = self._logged(job)
         run = found.runs[-1] if found.runs else None
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{_TASK}.stdout.0").write_bytes(run.stdout if run else b"")
-        (folder / f"{_TASK}.stderr.0").write_bytes(run.stderr if run else b"")
+        (folder / f"{_TASK}.stdout.0").write_bytes(mask.data(bytes(run.stdout)) if run else b"")
+        (folder / f"{_TASK}.stderr.0").write_bytes(mask.data(bytes(run.stderr)) if run else b"")
         (folder / "events.json").write_text(json.dumps(self._events(found)))
 
     def read_log(self, job: JobId, stream: str, offset: int) -> bytes:

@@ -30,7 +30,6 @@ REQUEST_SECONDS = 15.0
 # Neither Nomad gives these to tasks nor the system to outgoing connections: a restarted agent finds
 # its own still free.
 PORTS = range(10_000, 20_000)
-_taken: list[socket.socket] = []  # one for each port that was handed out
 
 
 @dataclass(frozen=True)
@@ -323,7 +322,12 @@ def free_port() -> int:
         port = random.choice(PORTS)
         with suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
-            name = socket.socket(socket.AF_UNIX)
-            _taken.append(name)
-            name.bind(f"\0local-cluster-port-{port}")
+            _take(port)
             return port
+
+
+def _take(port: int) -> None:
+    """Raises OSError where another process, or this one, was given it."""
+    with socket.socket(socket.AF_UNIX) as name:
+        name.bind(f"\0local-cluster-port-{port}")
+        name.detach()  # open, and so taken, until this process ends

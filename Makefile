@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 PYTEST_ARGS ?=
-TEST_PROCESSES ?= 0
+TEST_PROCESSES ?= 2
 
 BIN      := $(VENV)/bin
 UV_PIP   := $(BIN)/uv pip install --quiet --python $(BIN)/python

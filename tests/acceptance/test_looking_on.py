@@ -34,7 +34,7 @@ steps:
 WORK = """
 echo "at work on $1" >&2
 printf '\\033]0;a title\\007' >&2
-sleep $(cat "$(dirname "$0")/seconds")
+while [ -e "$(dirname "$0")/hold" ]; do sleep 0.1; done
 echo "the outcome of $1"
 case "$1" in *fra-deu) exit 70;; esac
 """
@@ -52,7 +52,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
 @pytest.fixture(scope="module")
 def done(place: Workplace) -> BatchSeen:
     """A batch that is finished: one of its six items has failed."""
-    (place.folder / "seconds").write_text("0")
     result = place.run("submit", *flags("done"))
     assert result.returncode == 1, result.stderr
     assert place.run("report", "done").returncode == 0
@@ -61,18 +60,22 @@ def done(place: Workplace) -> BatchSeen:
 
 @pytest.fixture
 def live(place: Workplace, done: BatchSeen) -> Iterator[BatchSeen]:
-    """A batch with a pack at work, the first item of it for a while."""
-    (place.folder / "seconds").write_text("3")
+    """A batch with a pack at work: on the first item of it, until that is let go."""
+    hold(place).touch()
     shutil.rmtree(place.folder / "state" / "live", ignore_errors=True)
     shutil.rmtree(place.folder / "outputs" / "live", ignore_errors=True)
     batch = place.batch("live")
     with running(place.start("submit", *flags("live"))) as process:
         wait_until(lambda: batch.exists and batch.count("dispatches WHERE state = 'running'") > 0)
         yield batch
-        (place.folder / "seconds").write_text("0")
+        hold(place).unlink(missing_ok=True)
         process.terminate()
         ended(process)
         place.run("stop", "live", "--now")
+
+
+def hold(place: Workplace) -> Path:
+    return place.folder / "hold"
 
 
 def flags(batch: str) -> list[object]:
@@ -173,6 +176,7 @@ def test_a_log_is_followed_to_its_end(live: BatchSeen) -> None:
         while not any(f"at work on {first}" in line for line in seen):
             seen.append(follow.stdout.readline())
         assert live.count("dispatches WHERE state = 'running'") > 0, "from the cluster"
+        hold(live.place).unlink()
         result = ended(follow)
     assert result.returncode == 0 and " item " in result.stdout.splitlines()[-1]
 

@@ -13,6 +13,7 @@ BENCHMARK = REPOSITORY / "benchmarks" / "ledger.py"
 ITEMS = 10_000
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_neither_memory_nor_ticks_grow_with_the_items(tmp_path: Path) -> None:
     command = [sys.executable, str(BENCHMARK), "--items", str(ITEMS), "--done", "400", "--json"]

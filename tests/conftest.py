@@ -26,6 +26,9 @@ from tests.nomad_agents import (  # noqa: F401  (fixtures)
 from tests.servers import loopback_allowed, s3_bucket, s3_server  # noqa: F401  (fixtures)
 from tests.support import REPOSITORY, require_data, require_program
 
+# Tables are as wide as this says; pytest sets it for the processes that it starts.
+os.environ.pop("COLUMNS", None)
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:

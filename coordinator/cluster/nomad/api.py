@@ -218,7 +218,7 @@ class _InTime(requests.Session):
 
 
 def _whole(reply: requests.Response) -> bytes:
-    """All of a body. Raises ReadTimeoutError where it does not come to its end."""
+    """All of a body. Raises ReadTimeout where it does not come to its end in time."""
     deadline, pieces = time.monotonic() + WHOLE_SECONDS, []
     while piece := reply.raw.read1(_CHUNK, decode_content=True):
         pieces.append(piece)

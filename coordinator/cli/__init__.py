@@ -10,8 +10,6 @@ def main(argv: list[str] | None = None) -> int:
     mend_streams()
     from coordinator.cli.app import run
     from coordinator.cli.interrupts import answered
-    from coordinator.secrecy.dumps import leave_no_core_dump
 
-    leave_no_core_dump()
     given = sys.argv[1:] if argv is None else argv
     return answered(run, given)

@@ -22,6 +22,7 @@ from coordinator.cli.output import Output
 from coordinator.commands.departure import ANSWER_SECONDS, departure
 from coordinator.errors import CoordinatorError, ExitCode, UsageError
 from coordinator.secrecy import known
+from coordinator.secrecy.dumps import leave_no_core_dump
 from coordinator.secrecy.screen import masked_screen
 from coordinator.secrecy.sources import in_environment, in_files, in_words
 
@@ -49,6 +50,7 @@ for module in (
 
 def run(argv: list[str]) -> int:
     """Parse, call one verb, and turn every error into a message and an exit code."""
+    leave_no_core_dump()
     with masked_screen():
         return _run(argv)
 

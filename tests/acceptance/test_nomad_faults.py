@@ -99,12 +99,12 @@ class Run:
 
     def wait_for_home(self, dispatches: int) -> None:
         """Until so many dispatches have come home."""
-        self._wait(lambda: self.count("state = 'ended'") >= dispatches)
+        self.wait(lambda: self.count("state = 'ended'") >= dispatches)
 
     def wait_for_running(self, dispatches: int) -> None:
-        self._wait(lambda: self.count("state = 'running'") >= dispatches)
+        self.wait(lambda: self.count("state = 'running'") >= dispatches)
 
-    def _wait(self, condition: Callable[[], bool]) -> None:
+    def wait(self, condition: Callable[[], bool]) -> None:
         wait_until(lambda: condition() or self.process.poll() is not None, 120)
         assert self.process.poll() is None, ended(self.process).stderr
 
@@ -210,11 +210,22 @@ def busiest(run: Run) -> tuple[Agent, int]:
     """The client that most jobs of the batch run on, and how many."""
     run.wait_for_home(1)
     run.wait_for_running(3)
-    nomad = run.batch.place.nomad
-    found = nomad.allocations(run.batch.prefix)
-    nodes = Counter(each["NodeName"] for each in found if each["ClientStatus"] == "running")
+    nodes: Counter[str] = Counter()
+
+    def is_any_busy() -> bool:  # jobs are short: what the ledger takes for running may have ended
+        nodes.update(nodes_at_work(run))
+        return bool(nodes)
+
+    run.wait(is_any_busy)
     name, jobs = nodes.most_common()[0]
-    return next(client for client in nomad.agents.clients if client.name == name), jobs
+    clients = run.batch.place.nomad.agents.clients
+    return next(client for client in clients if client.name == name), jobs
+
+
+def nodes_at_work(run: Run) -> list[str]:
+    """The node of each job of the batch that runs now."""
+    found = run.batch.place.nomad.allocations(run.batch.prefix)
+    return [each["NodeName"] for each in found if each["ClientStatus"] == "running"]
 
 
 def drain(cluster: Cluster, client: Agent, spec: dict[str, int] | None) -> None:

@@ -26,6 +26,8 @@ from tests.nomad_agents import (  # noqa: F401  (fixtures)
 from tests.servers import loopback_allowed, s3_bucket, s3_server  # noqa: F401  (fixtures)
 from tests.support import REPOSITORY, require_data, require_program
 
+pytest.register_assert_rewrite("tests.contract.cluster_contract")
+
 # Tables are as wide as this says; pytest sets it for the processes that it starts.
 os.environ.pop("COLUMNS", None)
 

@@ -185,8 +185,8 @@ class ClusterContract(ABC):
     # stopping
 
     def test_stopping_a_running_job(self, cluster: Cluster, tmp_path: Path) -> None:
-        script = "trap 'echo asked >>witness; exit 3' TERM\n" + self.until("released")
-        job = self.submit(cluster, tmp_path, "echo ran >>witness\n" + script)
+        trap = "trap 'echo asked >>witness; exit 3' TERM\necho ran >>witness\n"
+        job = self.submit(cluster, tmp_path, trap + self.until("released"))
         self.until_witnessed(cluster, job, tmp_path)
         cluster.stop([job], StopReason.TIME_LIMIT)
         ending = self.ending(cluster, job)

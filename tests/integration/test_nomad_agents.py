@@ -80,8 +80,9 @@ def test_acls_refuse_whoever_has_no_token(nomad_with_acl: Cluster) -> None:
 
 
 HOLDER = """
-import sys, time
+import signal, sys, time
 from agents import dev_agent
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, if the tests run in background
 with dev_agent(sys.argv[1]) as cluster:
     task = {"Name": "main", "Driver": "raw_exec", "Config": {"command": "sleep", "args": ["600"]}}
     job = {"ID": "sleeper", "Type": "batch", "Datacenters": ["*"],

@@ -148,9 +148,7 @@ class Driver:
         tracked = [d for d in out if self._is_tracked(d)]
         changes = self._observe(tracked)
         self._hopeless = changes.hopeless
-        with self._ledger.together():
-            self._ledger.move_all([(d, None) for d in changes.running], S.SUBMITTED, S.RUNNING)
-            self._ledger.set_nodes({d.id: changes.nodes[d.id] for d in changes.running})
+        self._note_running(changes)
         self._stop_slow(changes)
         self._peek([d for d in tracked if d.state is S.RUNNING])
         home = self._collect(changes.ended[: self._pace.tidied if self._is_filling else None])
@@ -162,6 +160,13 @@ class Driver:
         if not self._is_filling:
             self._collector.tell_submitted()
         return len(claimed) + len(changes.running) + len(changes.ended) + sent
+
+    def _note_running(self, changes: Changes) -> None:
+        if not changes.running:
+            return
+        with self._ledger.together():
+            self._ledger.move_all([(d, None) for d in changes.running], S.SUBMITTED, S.RUNNING)
+            self._ledger.set_nodes({d.id: changes.nodes[d.id] for d in changes.running})
 
     def _send(self, out: int) -> int:
         """Send what is ready; where there is more than goes at once, lanes are filled first."""

@@ -36,6 +36,7 @@ from coordinator.errors import (
     CoordinatorError,
     CredentialsError,
     ModelError,
+    SourceUnreachable,
     StorageError,
     WorkerExit,
     WorkInterrupted,
@@ -236,7 +237,7 @@ def kind_of(error: BaseException) -> FailureKind:
             return FailureKind.BAD_INPUT
         case CredentialsError():
             return FailureKind.CREDENTIALS
-        case StorageError() | WorkInterrupted():
+        case StorageError() | SourceUnreachable() | WorkInterrupted():
             return FailureKind.INFRASTRUCTURE
         case MemoryError():
             return FailureKind.OUT_OF_MEMORY

@@ -4,14 +4,17 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
+import stamina
 
 from coordinator.domain.handoff import (
     Handoff,
@@ -22,8 +25,15 @@ from coordinator.domain.handoff import (
     parse_outcome,
 )
 from coordinator.domain.paths import AttemptKeys, BatchKeys
+from coordinator.domain.reach import Reach
 from coordinator.domain.states import FailureKind
-from coordinator.errors import BadInput, CredentialsError, StorageUnavailable
+from coordinator.errors import (
+    BadInput,
+    CredentialsError,
+    SourceUnreachable,
+    StorageUnavailable,
+    WorkerExit,
+)
 from coordinator.storage import Storage, open_storage
 from coordinator.workers.command import filled
 from coordinator.workers.frame import failure_of, kind_of, run_worker
@@ -279,6 +289,20 @@ def test_what_an_earlier_step_left_and_is_gone_may_come_back(place: Place) -> No
 # the command
 
 
+def test_a_source_that_does_not_answer_is_no_fault_of_the_item(place: Place) -> None:
+    """Its attempt failed, and may be made again; the others of the pack go on."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    item = with_input("one", InputRef(href=f"http://127.0.0.1:{port}/text"))
+    with stamina.set_testing(True, attempts=2):
+        place.put("true", [item, "two"], reach=Reach(networks=(ip_network("127.0.0.1"),)))
+        assert place.run() == WorkerExit.TRY_AGAIN
+    kind, message = place.failure("one")
+    assert kind is K.INFRASTRUCTURE
+    assert f"http://127.0.0.1:{port}/text does not answer" in message
+    assert place.outcome("two").status == "succeeded"
+
+
 def test_placeholders_are_filled_once(place: Place) -> None:
     item = HandoffItem(item="one", attempt=1, properties={"a": "{item} {property.b} $(id)", "b": 7})
     options = {"command": ["printf", "%s|", "{property.a}", "x{property.b}y", "{item}{item}", "{}"]}
@@ -402,6 +426,7 @@ class OutOfMemoryError(RuntimeError):
         (BadInput("x"), K.BAD_INPUT),
         (CredentialsError("x"), K.CREDENTIALS),
         (StorageUnavailable("x"), K.INFRASTRUCTURE),
+        (SourceUnreachable("x"), K.INFRASTRUCTURE),
         (MemoryError(), K.OUT_OF_MEMORY),
         (OutOfMemoryError("CUDA out of memory"), K.OUT_OF_MEMORY),
         (ValueError("x"), K.MODEL_ERROR),

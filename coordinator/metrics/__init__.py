@@ -11,7 +11,8 @@ from coordinator.metrics.documents import (
     MetricResult,
     read_scores,
 )
-from coordinator.metrics.metric import Metric, Prepared, load_metric, summed
+from coordinator.metrics.load import load_metric
+from coordinator.metrics.metric import Metric, Prepared, Statistics, SummedMetric, summed
 from coordinator.metrics.spec import (
     DEFAULT_METRICS,
     MetricSpec,
@@ -28,6 +29,8 @@ __all__ = [
     "MetricResult",
     "MetricSpec",
     "Prepared",
+    "Statistics",
+    "SummedMetric",
     "average",
     "averages",
     "load_metric",

@@ -16,7 +16,7 @@ class MetricResult(_Document):
 
     score: float
     signature: str
-    statistics: tuple[int, ...]  # summed over the sentences
+    statistics: tuple[int | float, ...]  # summed over the sentences
     tokenizer_sha256: str = ""  # of the tokenizer's file; "" = it has none
 
 
@@ -45,7 +45,7 @@ class ItemStatistics(_Document):
 
     format: Literal[1] = 1
     item: str
-    metrics: dict[str, list[list[int]]]
+    metrics: dict[str, list[list[int | float]]]
 
     def to_bytes(self) -> bytes:
         return self.model_dump_json().encode() + b"\n"

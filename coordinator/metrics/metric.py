@@ -1,143 +1,109 @@
-"""sacrebleu's metrics, taken apart into what a segment contributes and what a corpus scores.
+"""What a metric is: counts of each segment, and from all of them a score and a signature."""
 
-The extraction of the statistics and the final formulas are sacrebleu's own methods. Those that
-begin with an underscore are the ones that its `corpus_score` and its significance tests are made
-of; the tests hold every result against `corpus_score`, so another version of it cannot slip by.
-"""
-
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from coordinator.errors import BadInput
-from coordinator.metrics.spec import MetricSpec
 
-if TYPE_CHECKING:
-    from sacrebleu.metrics.base import Metric as SacrebleuMetric
-    from sacrebleu.metrics.bleu import BLEU
-
-Statistics = list[list[int]]  # one row of counts per segment; what they count is the metric's own
-
-_BLOCK = 1000  # references prepared at a time where they are not kept: bounds the memory
-_PACKAGES = {"ja-mecab": "sacrebleu[ja]", "ko-mecab": "sacrebleu[ko]"}
+Statistics = NDArray[Any]  # (segments, counts); integers, but where a metric says otherwise
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """References as one metric compares with them; for chrF++ about 50 kB a sentence."""
+    """References as one metric compares with them.
 
-    segments: Sequence[Any]
+    Attributes:
+        segments: how many there are.
+        references: how many references each segment has.
+        arrays: all that the metric needs to know of them, as plain arrays (no objects), so that
+            they can be kept in files and shared, memory-mapped, by many processes.
+    """
+
+    segments: int
+    references: int
+    arrays: Mapping[str, NDArray[Any]]
 
     def __len__(self) -> int:
-        return len(self.segments)
+        return self.segments
 
 
-class Metric:
+class Metric(ABC):
     """One metric, ready for use: `load_metric` makes it.
+
+    One of your own needs `statistics`, `score` and `signature`, and `prepare` where references are
+    worth preparing.
 
     Attributes:
         name: its key in outputs.
         tokenizer_sha256: of the tokenizer's file, or "" where it has none.
     """
 
-    def __init__(self, name: str, scorer: "SacrebleuMetric", tokenizer_sha256: str = "") -> None:
+    tokenizer_sha256 = ""
+
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.tokenizer_sha256 = tokenizer_sha256
-        self._scorer = scorer
-        self._scorer.num_refs = 1  # for the signature, which else needs references first
 
-    def prepare(self, references: Sequence[str]) -> Prepared:
-        """`references`, to be compared with many hypotheses."""
-        return Prepared(self._scorer._cache_references([references]))
+    @property
+    def recipe(self) -> str:
+        """What prepared references depend on beside their text: equal recipes may share them."""
+        return f"{type(self).__module__}.{type(self).__qualname__} {self.name}"
 
-    def statistics(
-        self, hypotheses: Sequence[str], references: Sequence[str] | Prepared
-    ) -> Statistics:
-        """The counts of each segment: `len(hypotheses)` rows of equal length.
+    @abstractmethod
+    def prepare(self, references: Sequence[Sequence[str]]) -> Prepared:
+        """References, to be compared with many hypotheses.
+
+        Args:
+            references: one or several translations of the whole text, each with as many sentences.
+        """
+
+    @abstractmethod
+    def statistics(self, hypotheses: Sequence[str], prepared: Prepared) -> Statistics:
+        """The counts of each segment, one row of the same width for each hypothesis.
 
         Raises:
-            BadInput: not as many hypotheses as references. (sacrebleu's own interface for Python
-                would go by the shorter of the two, and score two against one as 100.)
+            BadInput: not as many hypotheses as references (`check_counts`).
         """
-        if len(hypotheses) != len(references):
-            raise BadInput(f"{len(hypotheses)} hypotheses, but {len(references)} references")
-        pairs = zip(hypotheses, self._segments(references), strict=True)
-        return [self._row(hypothesis, segment) for hypothesis, segment in pairs]
 
-    def score(self, statistics: Sequence[Sequence[int]]) -> float:
-        """The corpus score, by sacrebleu's formula of the summed statistics (at least one row).
+    @abstractmethod
+    def score(self, statistics: Statistics) -> float:
+        """The score of the whole text, from the rows of all its segments (at least one)."""
 
-        It is no mean of segment scores. One row that is a sum already gives the same.
-        """
-        return float(self._scorer._compute_score_from_stats(summed(statistics)).score)
+    def sentence_scores(self, statistics: Statistics) -> NDArray[np.float64]:
+        """The score of each segment by itself."""
+        return np.array([self.score(row[None]) for row in statistics], dtype=np.float64)
 
-    def signature(self) -> str:
+    @abstractmethod
+    def signature(self, references: int = 1) -> str:
         """What somebody needs to know to get the same number, in sacrebleu's form."""
-        return str(self._scorer.get_signature())
-
-    def _segments(self, references: Sequence[str] | Prepared) -> Iterator[Any]:
-        if isinstance(references, Prepared):
-            yield from references.segments
-            return
-        for start in range(0, len(references), _BLOCK):
-            yield from self._scorer._cache_references([references[start : start + _BLOCK]])
-
-    def _row(self, hypothesis: str, segment: Any) -> list[int]:
-        """TER's reference length is a float, being a mean over references; of one it is whole."""
-        text = self._scorer._preprocess_segment(hypothesis)
-        return [int(count) for count in self._scorer._compute_segment_statistics(text, segment)]
 
 
-def summed(statistics: Sequence[Sequence[int]]) -> list[int]:
-    """The sum of the rows, count by count."""
-    return [sum(column) for column in zip(*statistics, strict=True)]
+class SummedMetric(Metric):
+    """A metric whose score is a function of the sum of its rows: what can be resampled fast."""
+
+    def score(self, statistics: Statistics) -> float:
+        return self.score_of_sum(summed(statistics))
+
+    @abstractmethod
+    def score_of_sum(self, row: Sequence[int | float]) -> float:
+        """The score of the text whose rows sum up to `row`."""
 
 
-def load_metric(spec: MetricSpec) -> Metric:
-    """The metric that `spec` describes. Nothing is downloaded.
+def summed(statistics: Statistics) -> list[int | float]:
+    """The sum of the rows, count by count; floats are added in their order, as sacrebleu does."""
+    if np.issubdtype(statistics.dtype, np.integer):
+        return list(statistics.sum(axis=0, dtype=np.int64).tolist())
+    return [sum(column) for column in statistics.T.tolist()]
 
-    Raises:
-        BadInput: its tokenizer is not installed, or its file cannot be used.
+
+def check_counts(hypotheses: Sequence[str], prepared: Prepared) -> None:
+    """Raises:
+    BadInput: not as many hypotheses as references. (sacrebleu's own interface for Python would
+        go by the shorter of the two, and score two against one as 100.)
     """
-    if spec.kind == "bleu":
-        return Metric(spec.name, _bleu(spec.tokenize, spec))
-    if spec.kind == "spbleu":
-        return _spbleu(spec)
-    return Metric(spec.name, _character_or_edit_metric(spec))
-
-
-def _bleu(tokenize: str, spec: MetricSpec) -> "BLEU":
-    from sacrebleu.metrics.bleu import BLEU
-
-    try:  # `force` only silences a guess that the text is tokenized already
-        return BLEU(lowercase="lowercase" in spec.switches, tokenize=tokenize, force=True)
-    except (ImportError, RuntimeError, AssertionError) as error:  # AssertionError: its dictionary
-        package = _PACKAGES.get(tokenize, "sacrebleu")
-        raise BadInput(
-            f"tokenizer {tokenize!r} cannot be used",
-            why="a package that it needs is missing, or is not the one it was made for",
-            hint=f"pip install '{package}' where the scoring runs",
-        ) from error
-
-
-def _spbleu(spec: MetricSpec) -> Metric:
-    """BLEU over the pieces as sacrebleu cuts them for `flores200`, but with a file of one's own."""
-    from coordinator.metrics.pieces import PieceTokenizer
-
-    if spec.model is None:
-        raise BadInput(f"{spec.name} has no SentencePiece file", hint="give `model`")
-    tokenizer = PieceTokenizer(spec.model)
-    scorer = _bleu("none", spec)
-    scorer.tokenizer = tokenizer
-    scorer.tokenizer_signature = tokenizer.signature()
-    return Metric(spec.name, scorer, tokenizer.sha256)
-
-
-def _character_or_edit_metric(spec: MetricSpec) -> "SacrebleuMetric":
-    from sacrebleu.metrics.chrf import CHRF
-    from sacrebleu.metrics.ter import TER
-
-    switches: dict[str, Any] = dict.fromkeys(spec.switches, True)
-    if spec.kind == "ter":
-        return TER(**switches)
-    return CHRF(word_order=2 if spec.kind == "chrf++" else 0, **switches)
+    if len(hypotheses) != len(prepared):
+        raise BadInput(f"{len(hypotheses)} hypotheses, but {len(prepared)} references")

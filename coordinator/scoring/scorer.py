@@ -12,12 +12,11 @@ from coordinator.metrics import (
     MetricResult,
     MetricSpec,
     Prepared,
+    Statistics,
     load_metric,
     summed,
 )
 from coordinator.scoring.files import Text, about, read_hypotheses, read_reference
-
-_KEPT = 3000  # sentences at most in references that are kept: see the memory in `Prepared`
 
 
 @dataclass(frozen=True)
@@ -75,11 +74,14 @@ class Scorer:
             hypotheses_sha256=hypotheses.sha256,
             metrics={m.name: _result(m, rows[m.name]) for m in self._metrics},
         )
-        return Scored(scores, ItemStatistics(item=item, metrics=rows))
+        return Scored(
+            scores,
+            ItemStatistics(
+                item=item, metrics={name: found.tolist() for name, found in rows.items()}
+            ),
+        )
 
-    def _statistics(self, metric: Metric, hypotheses: Text, reference: Text) -> list[list[int]]:
-        if len(reference.sentences) > _KEPT:
-            return metric.statistics(hypotheses.sentences, reference.sentences)
+    def _statistics(self, metric: Metric, hypotheses: Text, reference: Text) -> Statistics:
         return metric.statistics(hypotheses.sentences, self._prepared(metric, reference))
 
     def _prepared(self, metric: Metric, reference: Text) -> Prepared:
@@ -87,7 +89,7 @@ class Scorer:
         if self._kept.sha256 != reference.sha256:
             self._kept = _Kept(reference.sha256)
         if metric.name not in self._kept.prepared:
-            self._kept.prepared[metric.name] = metric.prepare(reference.sentences)
+            self._kept.prepared[metric.name] = metric.prepare([reference.sentences])
         return self._kept.prepared[metric.name]
 
 
@@ -123,7 +125,7 @@ def _check_counts(hypotheses: Text, reference: Text) -> None:
         )
 
 
-def _result(metric: Metric, rows: list[list[int]]) -> MetricResult:
+def _result(metric: Metric, rows: Statistics) -> MetricResult:
     return MetricResult(
         score=metric.score(rows),
         signature=metric.signature(),

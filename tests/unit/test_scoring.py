@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sacrebleu.metrics.base import Metric as SacrebleuMetric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from coordinator.domain.handoff import Handoff, HandoffItem
 from coordinator.errors import BadInput
-from coordinator.metrics import ItemStatistics, load_metric, parse_metrics, read_scores
+from coordinator.metrics import (
+    ItemStatistics,
+    Metric,
+    MetricSpec,
+    load_metric,
+    parse_metrics,
+    read_scores,
+)
 from coordinator.scoring import ScoringJob, read_translations, score_files
 from tests.corpora import damaged, sentences
 
@@ -107,17 +113,23 @@ def test_references_are_prepared_once(
 ) -> None:
     """Also where each item has a copy of its own; and a changed one is never mistaken."""
     prepared = []
-    original = SacrebleuMetric._cache_references
 
-    def counted(self: SacrebleuMetric, references: Any) -> Any:
-        prepared.append(type(self).__name__)
-        return original(self, references)
+    def counted(spec: MetricSpec) -> Metric:
+        metric = load_metric(spec)
+        prepare = metric.prepare
 
-    monkeypatch.setattr(SacrebleuMetric, "_cache_references", counted)
+        def noted(references: Any) -> Any:
+            prepared.append(metric.name)
+            return prepare(references)
+
+        monkeypatch.setattr(metric, "prepare", noted)
+        return metric
+
+    monkeypatch.setattr("coordinator.scoring.scorer.load_metric", counted)
     scoring = job()
     for number in range(3):
         scoring.run(item(), put(tmp_path, damaged(REFS, number), REFS, str(number)), out)
-    assert sorted(prepared) == ["BLEU", "CHRF", "CHRF"]
+    assert prepared == ["bleu", "chrf", "chrf++"]
     done = scoring.run(item(), put(tmp_path, REFS[::-1], REFS[::-1]), out)
     assert done.facts["scores"]["chrf"] == 100.0
     assert len(prepared) == 6

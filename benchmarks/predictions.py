@@ -83,7 +83,7 @@ class Corpus:
 
 def damaged(lines: Sequence[str], foreign: Sequence[str], rng: random.Random) -> Iterator[str]:
     """Each of `lines` with some damage; `foreign`: the same sentences in another language."""
-    rate = rng.uniform(0.02, 0.7)
+    rate = rng.uniform(0.05, 1.3)
     for line, other in zip(lines, foreign, strict=True):
         draw = rng.random()
         if draw < EMPTY:

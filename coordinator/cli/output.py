@@ -12,6 +12,7 @@ from rich.text import Text
 
 from coordinator.domain.shown import for_terminal
 from coordinator.errors import CoordinatorError, Problem, StorageError
+from coordinator.files import write_whole
 
 SCHEMA = 1
 _SHOWN_PROBLEMS = 20
@@ -119,12 +120,7 @@ def write_file(path: Path, text: str) -> None:
     if path.exists() and not path.is_file():  # such as /dev/stdout
         path.write_text(text, encoding="utf-8")
         return
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    write_whole(path, text.encode())
 
 
 def _error_document(error: CoordinatorError) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Bringing an ended dispatch home: logs and outcomes first (repeatable), then the moves."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -42,6 +41,7 @@ from coordinator.errors import (
     StorageError,
     StorageUnavailable,
 )
+from coordinator.files import write_whole
 from coordinator.ledger import Attempt, AttemptEnd, Dispatch, DispatchEnd, Finish, Ledger
 from coordinator.parallel import Lanes, arrived
 from coordinator.secrecy import Mask, known
@@ -422,12 +422,9 @@ def _attempt_record(end: AttemptEnd) -> AttemptRecord:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write aside and rename. The log tree can be made again, so nothing waits for the disk."""
-    aside = path.with_name(f".{path.name}.part")
+    """The log tree can be made again, so nothing waits for the disk."""
     with _log_tree(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(data)
-        os.replace(aside, path)
+        write_whole(path, data)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from coordinator.errors import ObjectMissing, StorageError
+from coordinator.files import aside
 from coordinator.storage.keys import checked_folder, checked_key, checked_prefix
 
 
@@ -50,11 +51,11 @@ class LocalStorage:
             return os.fdopen(os.open(self._existing(key), flags), "rb")
 
     def write(self, key: str, data: bytes) -> None:
-        with self._translated(key), self._aside(key) as stream:
+        with self._translated(key), aside(self.path(key)) as stream:
             stream.write(data)
 
     def upload(self, path: Path, key: str) -> None:
-        with self._translated(key), self._aside(key) as stream, path.open("rb") as source:
+        with self._translated(key), aside(self.path(key)) as stream, path.open("rb") as source:
             shutil.copyfileobj(source, stream)
 
     def copy(self, source: str, target: str) -> None:
@@ -62,17 +63,17 @@ class LocalStorage:
         with self._translated(source):
             origin, there = self._existing(source), self.path(target)
             there.parent.mkdir(parents=True, exist_ok=True)
-            aside = there.with_name(f".{there.name}.{os.getpid()}.link")
-            aside.unlink(missing_ok=True)
+            link = there.with_name(f".{there.name}.{os.getpid()}.link")
+            link.unlink(missing_ok=True)
             try:
-                os.link(origin, aside, follow_symlinks=False)
+                os.link(origin, link, follow_symlinks=False)
             except FileNotFoundError:
                 raise
             except OSError:  # a file system without hard links
                 self.upload(origin, target)
                 return
-            os.replace(aside, there)
-            aside.unlink(missing_ok=True)  # rename of two links to one file leaves both
+            os.replace(link, there)
+            link.unlink(missing_ok=True)  # rename of two links to one file leaves both
 
     def size(self, key: str) -> int | None:
         with self._translated(key):
@@ -130,21 +131,6 @@ class LocalStorage:
                 why=error.strerror or str(error),
                 hint=f"check the disk, and the rights to {self.root}",
             ) from error
-
-    @contextmanager
-    def _aside(self, key: str) -> Iterator[BinaryIO]:
-        target = self.path(key)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                yield stream
-            os.chmod(name, 0o644)
-            os.replace(name, target)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(name)
-            raise
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, str]]:

@@ -30,6 +30,7 @@ FLOORS = {
         "errors": 0,
         "secrecy": 0,
         "clock": 0,
+        "files": 0,
         "parallel": 0,
     },
 }

@@ -12,7 +12,6 @@ from pathlib import Path
 from time import time
 
 from coordinator.cluster.base import JobId, JobSpec, Observation, Phase, Request, StillHeld
-from coordinator.cluster.files import write_whole
 from coordinator.cluster.local.job import (
     JOBS,
     STDERR,
@@ -26,6 +25,7 @@ from coordinator.cluster.local.launcher import Launcher
 from coordinator.cluster.local.logs import copy_stream, keep_as_home, read_from
 from coordinator.domain.verdicts import Ending, StopReason
 from coordinator.errors import ClusterError, ClusterUnavailable, CoordinatorError
+from coordinator.files import write_whole
 from coordinator.secrecy import NO_MASK, Mask
 
 TASK = "worker"  # the name of a job's one task, in the names of its logs

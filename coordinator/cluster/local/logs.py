@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
-from coordinator.cluster.files import aside
+from coordinator.files import aside
 from coordinator.secrecy import NO_MASK, Mask
 
 LARGEST = 10 * 2**20  # bytes of one stream that are kept: as much of its head as of its tail

@@ -18,11 +18,11 @@ from typing import Any
 
 from coordinator.clock import timestamp
 from coordinator.cluster.base import StillHeld
-from coordinator.cluster.files import write_whole
 from coordinator.cluster.nomad.api import NomadApi, NomadRefusal
 from coordinator.cluster.nomad.parents import lock_path
 from coordinator.domain.shown import for_terminal
 from coordinator.errors import AccessRefused, BatchBusy, ClusterUnavailable, CredentialsError
+from coordinator.files import write_whole
 
 TTL_SECONDS, DELAY_SECONDS = 20, 10
 SILENCE_SECONDS = 2 * TTL_SECONDS + DELAY_SECONDS  # after which a silent holder is replaced

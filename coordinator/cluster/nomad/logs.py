@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 import requests
 import urllib3
 
-from coordinator.cluster.files import aside, write_whole
 from coordinator.cluster.nomad.api import NomadApi, NomadRefusal
 from coordinator.errors import ClusterUnavailable
+from coordinator.files import aside, write_whole
 from coordinator.secrecy import NO_MASK, Mask
 
 LARGEST = 10 * 2**20  # bytes of one stream that are kept: as much of its head as of its tail

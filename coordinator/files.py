@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all; what was there before stays until then."""
 
 import os
 import tempfile
@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 
 def write_whole(target: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write `target`, and its folder where it is missing. Nothing waits for the disk."""
     with aside(target, mode) as out:
         out.write(data)
 

@@ -1,0 +1,22 @@
+"""The choice between loops compiled by numba (the extra `fast`) and numpy; the numbers are equal.
+
+The environment variable COORDINATOR_SCORING=numpy chooses numpy where numba is installed, too.
+"""
+
+import functools
+import importlib
+import os
+from typing import Any
+
+
+def kernels() -> Any:
+    """The module of compiled loops, or None. What it costs to load, the first caller pays."""
+    return None if os.environ.get("COORDINATOR_SCORING") == "numpy" else _load()
+
+
+@functools.cache
+def _load() -> Any:
+    try:
+        return importlib.import_module("coordinator.metrics.kernels")
+    except ImportError:  # no numba, or none that goes with this numpy
+        return None

@@ -13,6 +13,14 @@ from coordinator.metrics.documents import (
 )
 from coordinator.metrics.load import load_metric
 from coordinator.metrics.metric import Metric, Prepared, Statistics, SummedMetric, summed
+from coordinator.metrics.significance import (
+    Estimate,
+    PairedResult,
+    false_discoveries,
+    paired_test,
+    sacrebleu_seed,
+)
+from coordinator.metrics.slices import TagScore, scores_by_tag
 from coordinator.metrics.spec import (
     DEFAULT_METRICS,
     MetricSpec,
@@ -23,19 +31,26 @@ from coordinator.metrics.spec import (
 __all__ = [
     "DEFAULT_METRICS",
     "Average",
+    "Estimate",
     "ItemScores",
     "ItemStatistics",
     "Metric",
     "MetricResult",
     "MetricSpec",
+    "PairedResult",
     "Prepared",
     "Statistics",
     "SummedMetric",
+    "TagScore",
     "average",
     "averages",
+    "false_discoveries",
     "load_metric",
     "lower_is_better",
+    "paired_test",
     "parse_metrics",
     "read_scores",
+    "sacrebleu_seed",
+    "scores_by_tag",
     "summed",
 ]

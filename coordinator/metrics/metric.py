@@ -92,6 +92,14 @@ class SummedMetric(Metric):
     def score_of_sum(self, row: Sequence[int | float]) -> float:
         """The score of the text whose rows sum up to `row`."""
 
+    def scores_of_sums(self, rows: Statistics) -> NDArray[Any]:
+        """The score of each of many texts, from their sums: (texts, counts).
+
+        Where sacrebleu resamples, its sums are of float32, and so is its arithmetic: rows of
+        float32 must be worked as sacrebleu's formula works them, if the answers are to be its own.
+        """
+        return np.array([self.score_of_sum(row) for row in rows.tolist()], dtype=np.float64)
+
 
 def summed(statistics: Statistics) -> list[int | float]:
     """The sum of the rows, count by count; floats are added in their order, as sacrebleu does."""

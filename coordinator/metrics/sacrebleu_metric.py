@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coordinator.metrics.metric import Prepared, Statistics, SummedMetric, check_counts
 from coordinator.metrics.texts import pack, unpack
@@ -35,6 +36,9 @@ class SacrebleuMetric(SummedMetric):
 
     def score_of_sum(self, row: Sequence[int | float]) -> float:
         return float(self._scorer._compute_score_from_stats(list(row)).score)
+
+    def scores_of_sums(self, rows: Statistics) -> NDArray[Any]:
+        return np.array([self._scorer._compute_score_from_stats(row).score for row in rows])
 
     def signature(self, references: int = 1) -> str:
         self._scorer.num_refs = references  # it asks for references else

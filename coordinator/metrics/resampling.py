@@ -1,0 +1,72 @@
+"""The draws of resampling tests as numpy makes them for sacrebleu, and sums over them.
+
+Draws are made in chunks of bounded size, which are the same numbers as all of them at once. Sums
+of integers are products of matrices in float64, which are exact up to 2**53.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[Any]
+Draws = NDArray[np.int64]  # (resamples, segments): which segment stands in each place
+Coins = NDArray[np.bool_]  # (trials, segments)
+
+CHUNK_CELLS = 1 << 22  # draws at a time: 32 MiB of indices
+_WORD = 32  # coins come 32 from one number of the generator, and it begins anew with each call
+_EXACT_IN_FLOAT32 = 1 << 24
+
+
+def draws(
+    rng: np.random.Generator, segments: int, resamples: int, cells: int = CHUNK_CELLS
+) -> Iterator[Draws]:
+    """As `rng.choice(segments, size=(resamples, segments))`, in chunks of resamples."""
+    for count in _chunks(segments, resamples, cells):
+        yield rng.choice(segments, size=(count, segments), replace=True)
+
+
+def coins(
+    rng: np.random.Generator, segments: int, trials: int, cells: int = CHUNK_CELLS
+) -> Iterator[Coins]:
+    """As `rng.integers(2, size=(trials, segments), dtype=bool)`, in chunks of trials."""
+    for count in _chunks(segments, trials, cells):
+        yield rng.integers(2, size=(count, segments), dtype=bool)
+
+
+def sums_of_draws(statistics: Rows, drawn: Draws) -> Rows:
+    """The sums of each resample, (resamples, counts), as sacrebleu has them: in float32."""
+    if not np.issubdtype(statistics.dtype, np.integer):
+        return _added_in_float32(statistics, drawn)
+    sums = _times_drawn(drawn) @ statistics.astype(np.float64)
+    if sums.max(initial=0) > _EXACT_IN_FLOAT32:  # float32 loses ones on its way there
+        return _added_in_float32(statistics, drawn)
+    return sums.astype(np.float32)
+
+
+def sums_of_coins(statistics: Rows, chosen: Coins) -> Rows:
+    """The sums of the segments that each trial chose, (trials, counts), of the same type."""
+    if not np.issubdtype(statistics.dtype, np.integer):
+        return np.asarray(chosen @ statistics)
+    return (chosen.astype(np.float64) @ statistics.astype(np.float64)).astype(np.int64)
+
+
+def _added_in_float32(statistics: Rows, drawn: Draws) -> Rows:
+    rows = statistics.astype(np.float32)
+    return np.stack([rows[resample].sum(0) for resample in drawn])
+
+
+def _times_drawn(drawn: Draws) -> NDArray[np.float64]:
+    """How often each segment is in each resample."""
+    resamples, segments = drawn.shape
+    cells = drawn + segments * np.arange(resamples)[:, None]
+    counts = np.bincount(cells.ravel(), minlength=resamples * segments)
+    return counts.reshape(resamples, segments).astype(np.float64)
+
+
+def _chunks(segments: int, total: int, cells: int) -> Iterator[int]:
+    """How many resamples at a time, `total` in all."""
+    most = max(_WORD, cells // max(segments, 1) // _WORD * _WORD)
+    for begin in range(0, total, most):
+        yield min(most, total - begin)

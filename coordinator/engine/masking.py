@@ -50,4 +50,12 @@ def _masked_failure(failure: Failure, mask: Mask) -> Failure:
 
 
 def _masked_fact(value: Any, mask: Mask) -> Any:
-    return mask.text(value) if isinstance(value, str) else value
+    """A fact with all words in it masked, however deep they lie."""
+    match value:
+        case str():
+            return mask.text(value)
+        case list():
+            return [_masked_fact(part, mask) for part in value]
+        case dict():
+            return {mask.text(name): _masked_fact(part, mask) for name, part in value.items()}
+    return value

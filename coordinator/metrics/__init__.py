@@ -9,6 +9,7 @@ from coordinator.metrics.documents import (
     ItemScores,
     ItemStatistics,
     MetricResult,
+    Suspicious,
     read_scores,
 )
 from coordinator.metrics.load import load_metric
@@ -27,6 +28,7 @@ from coordinator.metrics.spec import (
     lower_is_better,
     parse_metrics,
 )
+from coordinator.metrics.suspicious import examine
 
 __all__ = [
     "DEFAULT_METRICS",
@@ -41,9 +43,11 @@ __all__ = [
     "Prepared",
     "Statistics",
     "SummedMetric",
+    "Suspicious",
     "TagScore",
     "average",
     "averages",
+    "examine",
     "false_discoveries",
     "load_metric",
     "lower_is_better",

@@ -20,6 +20,33 @@ class MetricResult(_Document):
     tokenizer_sha256: str = ""  # of the tokenizer's file; "" = it has none
 
 
+class Suspicious(_Document):
+    """Signs of translations that are none, as counts of lines; None = not to be told.
+
+    Attributes:
+        copied: lines that are their source, or nearly.
+        repeated: lines whose text also stands in a line that translates something else.
+        loops: lines that repeat one piece of text over and over.
+        wrong_script: lines in a script that the reference is not written in.
+        scripts: that of most of these, and the reference's own; None where there are none.
+        length_ratio: characters of the text against those of `lengths_against`.
+        far_lengths: lines that are far too long or too short.
+        flags: a sentence for each sign that is too frequent; none = nothing suspicious.
+    """
+
+    sentences: int
+    empty: int
+    copied: int | None = None
+    repeated: int = 0
+    loops: int = 0
+    wrong_script: int | None = None
+    scripts: tuple[str, str] | None = None
+    length_ratio: float | None = None
+    far_lengths: int | None = None
+    lengths_against: Literal["reference", "source", ""] = ""
+    flags: tuple[str, ...] = ()
+
+
 class ItemScores(_Document):
     """`scores.json`. The hashes are of the files as they were read."""
 
@@ -31,6 +58,7 @@ class ItemScores(_Document):
     reference_sha256: str
     hypotheses_sha256: str
     metrics: dict[str, MetricResult]
+    suspicious: Suspicious | None = None  # not in files of older versions
 
     def to_bytes(self) -> bytes:
         return self.model_dump_json(indent=2).encode() + b"\n"

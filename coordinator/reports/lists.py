@@ -19,6 +19,7 @@ MESSAGES = "messages.json"
 SUMMARY_CSV = "summary.csv"
 SUMMARY_JSON = "summary.json"
 SCORES = "scores.csv"
+SUSPICIOUS = "suspicious.csv"
 
 LIST_OF = {
     Standing.SUCCEEDED: SUCCEEDED,
@@ -34,7 +35,7 @@ def kind_list(kind: FailureKind) -> str:
 
 
 # Written only where there is something to write: an older report's must not stay behind.
-OCCASIONAL = frozenset({SKIPPED, OUTSIDE, SCORES, *map(kind_list, FailureKind)})
+OCCASIONAL = frozenset({SKIPPED, OUTSIDE, SCORES, SUSPICIOUS, *map(kind_list, FailureKind)})
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The printed summary: the first line answers the question, and the numbers add up."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -22,12 +23,14 @@ from coordinator.reports.lists import (
     STILL_RUNNING,
     SUCCEEDED,
     SUMMARY_JSON,
+    SUSPICIOUS,
     kind_list,
 )
 from coordinator.reports.summary import Summary
 
 _MOST_GROUPS = 10
 _MOST_NOTES = 5
+_MOST_SUSPICIOUS = 5
 _WIDEST = 300  # characters of one message
 _INDENT = " " * 9
 
@@ -38,6 +41,7 @@ def render(summary: Summary) -> RenderableType:
     parts: list[RenderableType] = [_headline(summary), Text(), *table, Text()]
     parts += _failures(summary)
     parts += _scores(summary)
+    parts += _suspicious(summary)
     parts += _notes(summary)
     parts += _places(summary)
     return Group(*parts)
@@ -134,6 +138,17 @@ def _scores(summary: Summary) -> Iterator[Text]:
         yield Text(f"average {for_terminal(metric)}  {value}")
     if summary.averages:
         yield Text()
+
+
+def _suspicious(summary: Summary) -> Iterator[Text]:
+    """What succeeded and may yet be rubbish."""
+    if not summary.suspicious:
+        return
+    items = _count(len(summary.suspicious), "item")
+    yield Text(f"! suspicious translations in {items}: see {SUSPICIOUS}", "yellow")
+    for item, flags in islice(summary.suspicious.items(), _MOST_SUSPICIOUS):
+        yield Text(f"{_INDENT}{for_terminal(item)}  {for_terminal('; '.join(flags))}", "dim")
+    yield Text()
 
 
 def _notes(summary: Summary) -> Iterator[Text]:

@@ -16,12 +16,14 @@ from coordinator.reports.lists import (
     SCORES,
     SUMMARY_CSV,
     SUMMARY_JSON,
+    SUSPICIOUS,
     Sorting,
     item_lists,
 )
 from coordinator.reports.reading import BatchLogs, read_batch
 from coordinator.reports.run_list import read_run_list
 from coordinator.reports.summary import Counts, Summary, next_commands
+from coordinator.reports.suspicious import Suspicions, suspicions_of, suspicious_csv
 from coordinator.reports.tables import Scores, scores_csv, scores_of, summary_csv
 from coordinator.reports.tree import Tree
 
@@ -35,6 +37,7 @@ class _Findings:
     messages: list[Message]
     scores: Scores
     averages: Mapping[str, Average]
+    suspicious: Suspicions
 
 
 def local_reports(
@@ -89,7 +92,8 @@ def _find(tree: Tree, logs: BatchLogs) -> _Findings:
     sorting = sort_items(logs)
     scores = scores_of(sorting.reports)
     messages = explain(tree, sorting.reports)
-    return _Findings(logs, sorting, messages, scores, averages(scores, _scorable(sorting)))
+    means = averages(scores, _scorable(sorting))
+    return _Findings(logs, sorting, messages, scores, means, suspicions_of(sorting.reports))
 
 
 def _scorable(sorting: Sorting) -> list[str]:
@@ -106,6 +110,8 @@ def _files(findings: _Findings) -> dict[str, str]:
     files[SUMMARY_CSV] = summary_csv(sorting.reports, by_item, findings.logs.skipped, scores)
     if findings.averages:
         files[SCORES] = scores_csv(scores, findings.averages)
+    if findings.suspicious:
+        files[SUSPICIOUS] = suspicious_csv(findings.suspicious)
     return files
 
 
@@ -129,6 +135,7 @@ def _summary(
         notes=tuple(sorted(set(tree.notes), key=lambda note: (note.file, note.problem))),
         files=tuple(sorted(files)),
         averages=findings.averages,
+        suspicious={item: found.flags for item, found in findings.suspicious.items()},
         next_commands=next_commands(findings.logs.batch, sorting.failed),
         failed=sorting.failed,
     )

@@ -46,6 +46,7 @@ class Summary:
         notes: what in the log folder could not be used.
         files: the names of what was written to `report_dir`, sorted.
         averages: metric -> mean over the run list without early exits.
+        suspicious: items that succeeded with suspicious translations -> what is wrong with them.
         failed: kind -> its failed items, sorted.
     """
 
@@ -64,6 +65,7 @@ class Summary:
     notes: tuple[Note, ...]
     files: tuple[str, ...]
     averages: Mapping[str, Average]
+    suspicious: Mapping[str, tuple[str, ...]]
     next_commands: tuple[str, ...]
     failed: Mapping[FailureKind, tuple[str, ...]] = field(repr=False)
 
@@ -88,6 +90,7 @@ class Summary:
             "notes": [asdict(note) for note in self.notes],
             "files": list(self.files),
             "averages": {metric: asdict(a) for metric, a in self.averages.items()},
+            "suspicious": len(self.suspicious),
             "next_commands": list(self.next_commands),
         }
 

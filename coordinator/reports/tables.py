@@ -60,7 +60,7 @@ def summary_csv(
         values = scores.get(report.item, {})
         row = _row(report, messages.get(report.item), skipped.get(report.item, ""))
         rows.append([*row, *(values.get(metric) for metric in metrics)])
-    return _csv(rows)
+    return csv_text(rows)
 
 
 def scores_csv(scores: Scores, averages: Mapping[str, Average]) -> str:
@@ -70,7 +70,7 @@ def scores_csv(scores: Scores, averages: Mapping[str, Average]) -> str:
     for item in sorted(item for item, values in scores.items() if values):
         rows.append([item, *(scores[item].get(metric) for metric in metrics)])
     means = [a.value if a.complete else str(a) for a in averages.values()]
-    return _csv([*rows, ["average", *means]])
+    return csv_text([*rows, ["average", *means]])
 
 
 def _row(report: ItemReport, message: Message | None, skipped: str) -> list[Cell]:
@@ -116,7 +116,8 @@ def _metrics(scores: Scores) -> list[str]:
     return sorted({metric for values in scores.values() for metric in values})
 
 
-def _csv(rows: Iterable[Sequence[Cell]]) -> str:
+def csv_text(rows: Iterable[Sequence[Cell]]) -> str:
+    """The rows as CSV, with all text quoted and safe to open."""
     out = io.StringIO(newline="")
     # Text is always quoted: a `;` in it then ends no cell where that is the separator.
     writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")

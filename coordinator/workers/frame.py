@@ -128,7 +128,8 @@ class Frame:
         except Exception as error:
             self._refuse_if_stopped()  # its own processes got the signal too: that is no verdict
             return self._failed(item, error, began)
-        self._log.info("item done", item=item.item, seconds=round(time.time() - began, 3))
+        said = {"message": done.message} if done.message else {}
+        self._log.info("item done", item=item.item, seconds=round(time.time() - began, 3), **said)
         return self._outcome(item, done, files, began)
 
     def _refuse_if_stopped(self) -> None:

@@ -447,6 +447,44 @@ def test_scores_that_are_none_are_left_out(logs: LogBuilder, scores: object) -> 
     assert report(logs).averages == {}
 
 
+def signs(*flags: str, **counts: int) -> dict[str, object]:
+    """What a scoring job tells of an item of ten sentences."""
+    return {"sentences": 10, "empty": 0, "lengths_against": "", **counts, "flags": list(flags)}
+
+
+def test_suspicious_translations_are_told(logs: LogBuilder) -> None:
+    copies = "40 % of the translations are copies of the source"
+    logs.through("fine", scores={"bleu": 30.0}, suspicious=signs(empty=1))
+    logs.through("odd", scores={"bleu": 3.0}, suspicious=signs(copies, copied=4))
+    summary = report(logs)
+    assert dict(summary.suspicious) == {"odd": (copies,)}
+    assert summary.to_json()["suspicious"] == 1
+    (row,) = rows(logs, "suspicious.csv")
+    assert (row["item"], row["copied"], row["empty"], row["what"]) == ("odd", "4", "0", copies)
+    said = printed(summary)
+    assert "! suspicious translations in 1 item: see suspicious.csv" in said and copies in said
+    logs.through("odd", scores={"bleu": 30.0}, suspicious=signs())
+    again = printed(report(logs))
+    assert "! suspicious" not in again
+    assert not (logs.root.parent / "report" / "suspicious.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [None, [], "x", {"flags": ["x"]}, signs("x", empty="many"), signs("x") | {"more": 1}],  # type: ignore[arg-type]
+)
+def test_suspicions_that_are_none_are_left_out(logs: LogBuilder, fact: object) -> None:
+    logs.through("a", suspicious=fact)
+    assert report(logs).suspicious == {}
+
+
+def test_hostile_suspicions_are_harmless(logs: LogBuilder) -> None:
+    logs.through("a", suspicious=signs(HOSTILE))
+    screen = printed(report(logs))
+    assert "\x1b" not in screen and "\u202e" not in screen
+    assert rows(logs, "suspicious.csv")[0]["what"].startswith("'=cmd|")
+
+
 def test_a_row_for_every_item(logs: LogBuilder) -> None:
     logs.submit("a", "b", "c")
     logs.through("a", scores={"bleu": 1.5})

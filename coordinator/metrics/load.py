@@ -8,7 +8,6 @@ from coordinator.metrics.sacrebleu_metric import SacrebleuMetric
 from coordinator.metrics.spec import MetricSpec
 
 if TYPE_CHECKING:
-    from sacrebleu.metrics.base import Metric as Scorer
     from sacrebleu.metrics.bleu import BLEU
 
 _PACKAGES = {"ja-mecab": "sacrebleu[ja]", "ko-mecab": "sacrebleu[ko]"}
@@ -24,7 +23,10 @@ def load_metric(spec: MetricSpec) -> Metric:
         return SacrebleuMetric(spec.name, _bleu(spec.tokenize, spec))
     if spec.kind == "spbleu":
         return _spbleu(spec)
-    return SacrebleuMetric(spec.name, _character_or_edit_metric(spec))
+    switches: dict[str, Any] = dict.fromkeys(spec.switches, True)
+    if spec.kind == "ter":
+        return _ter(spec.name, switches)
+    return _chrf(spec, switches)
 
 
 def _bleu(tokenize: str, spec: MetricSpec) -> "BLEU":
@@ -56,11 +58,13 @@ def _spbleu(spec: MetricSpec) -> Metric:
     return metric
 
 
-def _character_or_edit_metric(spec: MetricSpec) -> "Scorer":
-    from sacrebleu.metrics.chrf import CHRF
+def _chrf(spec: MetricSpec, switches: dict[str, Any]) -> Metric:
+    from coordinator.metrics.chrf import ChrfMetric
+
+    return ChrfMetric(spec.name, word_order=2 if spec.kind == "chrf++" else 0, **switches)
+
+
+def _ter(name: str, switches: dict[str, Any]) -> Metric:
     from sacrebleu.metrics.ter import TER
 
-    switches: dict[str, Any] = dict.fromkeys(spec.switches, True)
-    if spec.kind == "ter":
-        return TER(**switches)
-    return CHRF(word_order=2 if spec.kind == "chrf++" else 0, **switches)
+    return SacrebleuMetric(name, TER(**switches))

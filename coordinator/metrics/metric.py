@@ -115,3 +115,15 @@ def check_counts(hypotheses: Sequence[str], prepared: Prepared) -> None:
     """
     if len(hypotheses) != len(prepared):
         raise BadInput(f"{len(hypotheses)} hypotheses, but {len(prepared)} references")
+
+
+def check_references(references: Sequence[Sequence[str]]) -> None:
+    """Raises:
+    BadInput: no reference, or several of different length.
+    """
+    sizes = [len(reference) for reference in references]
+    if len(set(sizes)) != 1:
+        raise BadInput(
+            f"references of {' and '.join(map(str, sizes)) or 'no'} lines",
+            hint="each reference is a translation of the whole text",
+        )

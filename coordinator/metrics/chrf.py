@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sacrebleu.metrics.chrf import CHRF
 
 from coordinator.metrics.codes import Text
+from coordinator.metrics.formulas import chrf_scores
 from coordinator.metrics.keys import FIRST_ID, Tokens, matching_ngrams, prepare_ngrams
 from coordinator.metrics.metric import (
     Prepared,
@@ -62,8 +63,11 @@ class ChrfMetric(SummedMetric):
     def score_of_sum(self, row: Sequence[int | float]) -> float:
         return float(self._scorer._compute_f_score([int(count) for count in row]))
 
+    def scores_of_sums(self, rows: Statistics) -> NDArray[Any]:
+        return chrf_scores(rows)
+
     def sentence_scores(self, statistics: Statistics) -> NDArray[np.float64]:
-        return f_scores(statistics)
+        return chrf_scores(statistics)
 
     def signature(self, references: int = 1) -> str:
         self._scorer.num_refs = references  # it asks for references else
@@ -93,22 +97,6 @@ class ChrfMetric(SummedMetric):
             words, counts = _words(text)
             tokens = Tokens(word_ids(_part(arrays, f"{prefix}vocabulary."), words), counts)
             yield _rows(_part(arrays, f"{prefix}words."), tokens, self._scorer.word_order)
-
-
-def f_scores(statistics: Statistics, beta: int = 2) -> NDArray[np.float64]:
-    """The score of each row: sacrebleu's `CHRF._compute_f_score`, operation by operation."""
-    factor, (size, columns) = beta**2, statistics.shape
-    precision, recall, orders = np.zeros(size), np.zeros(size), np.zeros(size)
-    for ours, theirs, shared in np.moveaxis(statistics.reshape(size, columns // 3, 3), 0, 2):
-        both = (ours > 0) & (theirs > 0)
-        precision += np.divide(shared, ours, out=np.zeros(size), where=both)
-        recall += np.divide(shared, theirs, out=np.zeros(size), where=both)
-        orders += both
-    orders[orders == 0] = 1
-    precision, recall = precision / orders, recall / orders
-    some = precision + recall > 0
-    numerator = (1 + factor) * precision * recall
-    return 100 * np.divide(numerator, factor * precision + recall, out=np.zeros(size), where=some)
 
 
 def _rows(arrays: Arrays, tokens: Tokens, order: int) -> Statistics:

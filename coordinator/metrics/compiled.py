@@ -9,14 +9,14 @@ import os
 from typing import Any
 
 
-def kernels() -> Any:
-    """The module of compiled loops, or None. What it costs to load, the first caller pays."""
-    return None if os.environ.get("COORDINATOR_SCORING") == "numpy" else _load()
+def kernels(module: str = "kernels") -> Any:
+    """A module of compiled loops, or None. What it costs to load, the first caller pays."""
+    return None if os.environ.get("COORDINATOR_SCORING") == "numpy" else _load(module)
 
 
 @functools.cache
-def _load() -> Any:
+def _load(module: str) -> Any:
     try:
-        return importlib.import_module("coordinator.metrics.kernels")
+        return importlib.import_module(f"coordinator.metrics.{module}")
     except ImportError:  # no numba, or none that goes with this numpy
         return None

@@ -3,28 +3,14 @@
 Signatures are fixed: nothing is compiled twice, and memory-mapped arrays (read-only) may come in.
 """
 
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from numba import types
 
-INT32 = types.Array(types.int32, 1, "C", readonly=True)
-INT64 = types.Array(types.int64, 1, "C", readonly=True)
+from coordinator.metrics.jit import INT32, INT64, compiled
+
 INT64_TABLE = types.Array(types.int64, 2, "C", readonly=True)
-
-
-def compiled(signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """A decorator: numba.njit, kept on disk where there is a folder for it (NUMBA_CACHE_DIR)."""
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        try:
-            return numba.njit(signature, cache=True, nogil=True)(function)
-        except RuntimeError:  # no folder that can be written to
-            return numba.njit(signature, nogil=True)(function)
-
-    return decorate
 
 
 @compiled(types.int64(INT32, types.int64, types.int64, types.int64))

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coordinator.metrics.compiled import kernels
+
 Ints = NDArray[np.integer[Any]]
 
 UNKNOWN = 0  # the id of a token that the reference has not: it matches nothing
@@ -77,39 +79,68 @@ def matching_ngrams(
         shape (segments, order): of order 1, 2, ...
     """
     found = np.zeros((len(tokens.lengths), order), dtype=np.int64)
-    starts = tokens.starts
-    for low, high, width in arrays["blocks"].tolist():
-        ids = _block_ids(arrays, (low, high), tokens.ids, starts)
-        theirs = arrays["keys"][arrays["starts"][low] : arrays["starts"][high]]
-        if _too_wide(width, order):
-            found[low] = _counted(ids, theirs, order)
-            continue
-        inner = starts[low : high + 1] - starts[low]
-        ours = _keys(ids, inner, width, order, UNKNOWN)
-        ours.sort(kind="stable")
-        both = np.concatenate([theirs, ours])
-        both.sort(kind="stable")  # two sorted runs: merged in one pass
-        ends = inner[1:] + arrays["starts"][low + 1 : high + 1] - arrays["starts"][low]
-        found[low:high] = _matches(both, ends, width, order)
+    ids, starts = np.ascontiguousarray(tokens.ids, np.int32), tokens.starts
+    loops = kernels("key_kernels")
+    if loops:
+        names = ("keys", "starts", "own", "own_starts", "blocks")
+        loops.matches(ids, starts, *(arrays[name] for name in names), found)
+    for block in arrays["blocks"].tolist():
+        if _too_wide(block[2], order):
+            found[block[0]] = _counted(arrays, block, ids, starts, order)
+        elif not loops:
+            found[block[0] : block[1]] = _compared(arrays, block, ids, starts, order)
     return found
+
+
+def _compared(
+    arrays: Mapping[str, NDArray[Any]], block: list[int], ids: Ints, starts: Ints, order: int
+) -> Ints:
+    """Shape (segments of the block, order)."""
+    low, high, width = block
+    inner, their = (at[low : high + 1] - at[low] for at in (starts, arrays["starts"]))
+    ours = _keys(_block_ids(arrays, block, ids, starts), inner, width, order, UNKNOWN)
+    ours.sort(kind="stable")
+    both = np.concatenate([_block_keys(arrays, block), ours])
+    both.sort(kind="stable")  # two sorted runs: merged in one pass
+    return _matches(both, (inner + their)[1:], width, order)
+
+
+def _counted(
+    arrays: Mapping[str, NDArray[Any]], block: list[int], ids: Ints, starts: Ints, order: int
+) -> list[int]:
+    """The same for one segment with so many different tokens that no key can hold an n-gram."""
+    both = _block_ids(arrays, block, ids, starts), _block_keys(arrays, block)
+    found = []
+    for n in range(1, order + 1):
+        sides = ([side.tolist()[i:] for i in range(n)] for side in both)
+        ours, theirs = (Counter(zip(*side, strict=False)) for side in sides)
+        found.append(sum((ours & theirs).values()))
+    return found
+
+
+def _block_keys(arrays: Mapping[str, NDArray[Any]], block: list[int]) -> NDArray[np.uint64]:
+    low, high, _ = block
+    keys: NDArray[np.uint64] = arrays["keys"][arrays["starts"][low] : arrays["starts"][high]]
+    return keys
 
 
 def _matches(keys: NDArray[np.uint64], ends: Ints, width: int, order: int) -> Ints:
     """Shape (segments, order). `keys` are both sides', sorted; each segment's end before `ends`."""
     found = np.zeros((len(ends), order), dtype=np.int64)
-    if not len(keys):
-        return found
-    ours = np.cumsum(keys & np.uint64(1), dtype=np.int32)
-    change = np.full(len(keys), ~np.uint64(0))
-    np.bitwise_xor(keys[1:], keys[:-1], out=change[:-1])
-    last = np.arange(1, len(keys) + 1, dtype=np.int32)
+    change = np.full(len(keys) + 1, ~np.uint64(0))  # before each key, and after the last one
+    np.bitwise_xor(keys[1:], keys[:-1], out=change[1:-1])
+    ours = np.zeros(len(keys) + 1, dtype=np.int32)  # so many up to here
+    np.cumsum(keys & np.uint64(1), out=ours[1:], dtype=np.int32)
+    at = np.arange(len(keys) + 1, dtype=np.int32)
     for n in range(order, 0, -1):
         kept = np.flatnonzero(change >= np.uint64(1 << (1 + (order - n) * width)))
-        change, last, ours = change[kept], last[kept], ours[kept]
-        count = np.diff(ours, prepend=np.int32(0))
-        shared = np.minimum(count, np.diff(last, prepend=np.int32(0)) - count)
-        until = np.concatenate([[0], np.cumsum(shared)])
-        found[:, n - 1] = np.diff(until[np.searchsorted(last, ends, "right")], prepend=0)
+        change, at, ours = change[kept], at[kept], ours[kept]
+        count = ours[1:] - ours[:-1]
+        shared = np.minimum(count, at[1:] - at[:-1] - count)
+        until = np.zeros(len(at), dtype=np.int64)
+        np.cumsum(shared, out=until[1:])
+        sums = until[np.searchsorted(at, ends)]
+        found[:, n - 1] = np.diff(sums, prepend=0)
     return found
 
 
@@ -144,20 +175,10 @@ def _reference_keys(
 ) -> NDArray[np.uint64]:
     low, high, width = block
     starts = arrays["starts"]
-    ids = _block_ids(arrays, (low, high), tokens.ids, starts)
+    ids = _block_ids(arrays, block, tokens.ids, starts)
     if _too_wide(width, order):
         return ids.astype(np.uint64)
     return np.sort(_keys(ids, starts[low : high + 1] - starts[low], width, order, _END))
-
-
-def _counted(ours: Ints, theirs: Ints, order: int) -> list[int]:
-    """The same for one segment with so many different tokens that no key can hold an n-gram."""
-    found = []
-    for n in range(1, order + 1):
-        sides = ([side.tolist()[i:] for i in range(n)] for side in (ours, theirs))
-        mine, their = (Counter(zip(*side, strict=False)) for side in sides)
-        found.append(sum((mine & their).values()))
-    return found
 
 
 def _too_wide(width: int, order: int) -> bool:
@@ -175,10 +196,10 @@ def _own_ids(tokens: Tokens, size: int, order: int) -> tuple[Ints, Ints]:
 
 
 def _block_ids(
-    arrays: Mapping[str, NDArray[Any]], block: tuple[int, int], ids: Ints, starts: Ints
+    arrays: Mapping[str, NDArray[Any]], block: list[int], ids: Ints, starts: Ints
 ) -> Ints:
     """The tokens of a block, by their own numbers in their segment if the ids are too wide."""
-    (low, high), at = block, arrays["own_starts"]
+    (low, high, _), at = block, arrays["own_starts"]
     ids = ids[starts[low] : starts[high]]
     if not len(at):
         return ids

@@ -60,29 +60,24 @@ EDGES = [
 ]
 
 
-@pytest.fixture(params=["numpy"], autouse=True)
-def loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test runs without numba and with it."""
-    monkeypatch.setenv("COORDINATOR_SCORING", request.param)
+LOOPS = ["numpy", ""]  # of COORDINATOR_SCORING: without numba, and with it
 
 
-def assert_same(
-    switches: dict[str, Any], hyps: Sequence[str], *references: Sequence[str]
-) -> Prepared:
+def assert_same(switches: dict[str, Any], hyps: Sequence[str], *references: Sequence[str]) -> None:
+    """Taking sacrebleu's `corpus_score` and `sentence_score` apart, to count only once."""
     metric, oracle = ChrfMetric("chrf", **switches), CHRF(**switches)
-    prepared = metric.prepare(references)
-    rows = metric.statistics(hyps, prepared)
-    assert rows.dtype == np.int64
-    assert rows.tolist() == oracle._extract_corpus_statistics(hyps, references)
-    assert metric.score(rows).hex() == float(oracle.corpus_score(hyps, references).score).hex()
+    expected = oracle._extract_corpus_statistics(hyps, references)
+    for loops in LOOPS:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("COORDINATOR_SCORING", loops)
+            rows = metric.statistics(hyps, metric.prepare(references))
+        assert rows.dtype == np.int64
+        assert rows.tolist() == expected
+    assert metric.score(rows).hex() == float(oracle._aggregate_and_compute(expected).score).hex()
     assert metric.signature(len(references)) == str(oracle.get_signature())
-    alone = [
-        oracle.sentence_score(hyp, [reference[i] for reference in references]).score
-        for i, hyp in enumerate(hyps)
-    ]
+    alone = [float(oracle._aggregate_and_compute([row]).score) for row in expected]
     found = metric.sentence_scores(rows)
-    assert [score.hex() for score in found.tolist()] == [float(score).hex() for score in alone]
-    return prepared
+    assert [score.hex() for score in found.tolist()] == [score.hex() for score in alone]
 
 
 @pytest.mark.parametrize("switches", SWITCHES, ids=IDS)
@@ -99,6 +94,17 @@ def test_made_up_text_with_several_references(switches: dict[str, Any]) -> None:
     assert_same(switches, hyps, first)
     assert_same(switches, hyps, first, second, third)
     assert_same(switches, hyps, first, first)
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=IDS)
+def test_as_called_by_anybody(switches: dict[str, Any]) -> None:
+    refs, others = sentences(5, 30), sentences(6, 30)
+    hyps = damaged(refs, 7)
+    metric, oracle = ChrfMetric("chrf", **switches), CHRF(**switches)
+    rows = metric.statistics(hyps, metric.prepare([refs, others]))
+    assert metric.score(rows).hex() == oracle.corpus_score(hyps, [refs, others]).score.hex()
+    for score, hyp, *texts in zip(metric.sentence_scores(rows), hyps, refs, others, strict=True):
+        assert score == oracle.sentence_score(hyp, texts).score
 
 
 TEXT = st.text(max_size=40) | st.text("ab.' \u3000ß", max_size=40)
@@ -144,8 +150,10 @@ def test_thousands_of_lines_with_a_large_alphabet() -> None:
     assert_same({}, hyps, refs)
 
 
-def test_after_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("loops", LOOPS, ids=["numpy", "fast"])
+def test_after_a_file(loops: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prepared references are plain arrays, and may be mapped from files, read-only."""
+    monkeypatch.setenv("COORDINATOR_SCORING", loops)
     refs, others = sentences(1, 200), sentences(2, 200)
     hyps = damaged(refs, 8)
     metric = ChrfMetric("chrf++", word_order=2)
@@ -204,7 +212,11 @@ def test_the_vectorised_score_is_the_same_float(rows: list[list[int]]) -> None:
 
 @pytest.mark.parametrize("size", [3, 40, 2_000, 70_000])
 @pytest.mark.parametrize("order", [1, 2, 4, 6])
-def test_shared_ngrams_of_any_order_and_vocabulary(order: int, size: int) -> None:
+@pytest.mark.parametrize("loops", LOOPS, ids=["numpy", "fast"])
+def test_shared_ngrams_of_any_order_and_vocabulary(
+    loops: str, order: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COORDINATOR_SCORING", loops)
     rng = np.random.default_rng(order * size)
     lengths = rng.integers(0, 30, (2, 400))
     lengths[:, 7] = 3_000

@@ -51,14 +51,14 @@ def report(
     """
     if batch is None:
         batch = find_batch(log_dir or settings.log_dir, None).name
-    known = _record(settings, batch, clock)
+    known = known_record(settings, batch, clock)
     logs = log_dir or (Path(known.log_dir) if known else settings.log_dir)
     folder = report_dir or settings.report_dir / batch
     summary = local_reports(logs, run_list=run_list, report_dir=folder, batch=batch)
     return Report(summary, folder, _publish(known, folder / SCORES) if known else "")
 
 
-def _record(settings: Settings, batch: str, clock: Clock) -> BatchRecord | None:
+def known_record(settings: Settings, batch: str, clock: Clock) -> BatchRecord | None:
     """The batch's record, if its ledger is on this machine."""
     try:
         ledger = Ledger.open(batch_folder(settings, batch), clock, read_only=True)
@@ -86,7 +86,8 @@ class Comparison:
     a: str
     b: str
     rows: tuple[ComparisonRow, ...]
-    only_a: tuple[str, ...]  # items
+    common: tuple[str, ...]  # items
+    only_a: tuple[str, ...]
     only_b: tuple[str, ...]
 
 
@@ -101,13 +102,14 @@ def compare(settings: Settings, a: str, b: str, clock: Clock) -> Comparison:
         a,
         b,
         compare_scores(scores[a], scores[b]),
+        tuple(sorted(scores[a].keys() & scores[b].keys())),
         tuple(sorted(scores[a].keys() - scores[b].keys())),
         tuple(sorted(scores[b].keys() - scores[a].keys())),
     )
 
 
 def _scores(settings: Settings, batch: str, clock: Clock) -> Mapping[str, Mapping[str, float]]:
-    known = _record(settings, batch, clock)
+    known = known_record(settings, batch, clock)
     scores = read_scores(Path(known.log_dir) if known else settings.log_dir, batch)
     if not scores:
         raise BadInput(

@@ -21,7 +21,7 @@ from coordinator.errors import BadInput
 from coordinator.metrics.metric import Metric, Statistics, SummedMetric
 from coordinator.metrics.resampling import coins, draws, sums_of_coins, sums_of_draws
 
-Test = Literal["bootstrap", "randomization"]
+Method = Literal["bootstrap", "randomization"]
 Scores = NDArray[Any]  # one of each resample, in the type that sacrebleu has them in
 
 SEED = 12345
@@ -55,7 +55,7 @@ class PairedResult:
         seed: of the generator; None = another one each time.
     """
 
-    test: Test
+    test: Method
     baseline: Estimate
     system: Estimate
     p_value: float
@@ -135,7 +135,7 @@ def paired_randomization(
 
 
 def paired_test(
-    test: Test,
+    test: Method,
     metric: Metric,
     baseline: Statistics,
     system: Statistics,

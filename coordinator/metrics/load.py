@@ -8,7 +8,7 @@ from coordinator.metrics.sacrebleu_metric import SacrebleuMetric
 from coordinator.metrics.spec import MetricSpec
 
 if TYPE_CHECKING:
-    from sacrebleu.metrics.bleu import BLEU
+    from coordinator.metrics.tokens import Tokenizer
 
 _PACKAGES = {"ja-mecab": "sacrebleu[ja]", "ko-mecab": "sacrebleu[ko]"}
 
@@ -19,43 +19,47 @@ def load_metric(spec: MetricSpec) -> Metric:
     Raises:
         BadInput: its tokenizer is not installed, or its file cannot be used.
     """
-    if spec.kind == "bleu":
-        return SacrebleuMetric(spec.name, _bleu(spec.tokenize, spec))
-    if spec.kind == "spbleu":
-        return _spbleu(spec)
+    if spec.kind in ("bleu", "spbleu"):
+        return _bleu(spec)
     switches: dict[str, Any] = dict.fromkeys(spec.switches, True)
     if spec.kind == "ter":
         return _ter(spec.name, switches)
     return _chrf(spec, switches)
 
 
-def _bleu(tokenize: str, spec: MetricSpec) -> "BLEU":
+def _bleu(spec: MetricSpec) -> Metric:
+    from coordinator.metrics.bleu import BleuMetric
+
+    tokenizer = _word_tokenizer(spec.tokenize) if spec.kind == "bleu" else _piece_tokenizer(spec)
+    return BleuMetric(spec.name, tokenizer, lowercase="lowercase" in spec.switches)
+
+
+def _word_tokenizer(name: str) -> "Tokenizer":
+    from sacrebleu import __version__
     from sacrebleu.metrics.bleu import BLEU
 
-    try:  # `force` only silences a guess that the text is tokenized already
-        return BLEU(lowercase="lowercase" in spec.switches, tokenize=tokenize, force=True)
+    from coordinator.metrics.tokens import WordTokenizer
+
+    try:
+        cut = BLEU(tokenize=name).tokenizer
     except (ImportError, RuntimeError, AssertionError) as error:  # AssertionError: its dictionary
-        package = _PACKAGES.get(tokenize, "sacrebleu")
+        package = _PACKAGES.get(name, "sacrebleu")
         raise BadInput(
-            f"tokenizer {tokenize!r} cannot be used",
+            f"tokenizer {name!r} cannot be used",
             why="a package that it needs is missing, or is not the one it was made for",
             hint=f"pip install '{package}' where the scoring runs",
         ) from error
+    return WordTokenizer(cut.signature(), f"{cut.signature()} of sacrebleu {__version__}", cut)
 
 
-def _spbleu(spec: MetricSpec) -> Metric:
-    """BLEU over the pieces as sacrebleu cuts them for `flores200`, but with a file of one's own."""
-    from coordinator.metrics.pieces import PieceTokenizer
+def _piece_tokenizer(spec: MetricSpec) -> "Tokenizer":
+    from coordinator.metrics.pieces import PieceTokenizer, leaderboard_tokenizer
 
     if spec.model is None:
         raise BadInput(f"{spec.name} has no SentencePiece file", hint="give `model`")
-    tokenizer = PieceTokenizer(spec.model)
-    scorer = _bleu("none", spec)
-    scorer.tokenizer = tokenizer
-    scorer.tokenizer_signature = tokenizer.signature()
-    metric = SacrebleuMetric(spec.name, scorer)
-    metric.tokenizer_sha256 = tokenizer.sha256
-    return metric
+    if "leaderboard" in spec.switches:
+        return leaderboard_tokenizer(spec.model)
+    return PieceTokenizer(spec.model)
 
 
 def _chrf(spec: MetricSpec, switches: dict[str, Any]) -> Metric:

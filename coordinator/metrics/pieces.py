@@ -1,19 +1,37 @@
-"""The tokenizer of spBLEU, over a local SentencePiece file."""
+"""The tokenizers of spBLEU, over a local SentencePiece file."""
 
+import functools
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import sacrebleu
 import sentencepiece
-from sacrebleu.tokenizers.tokenizer_base import BaseTokenizer
+from numpy.typing import NDArray
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from coordinator.errors import BadInput
+from coordinator.metrics.tokens import Tokenizer, Tokens, Vocabulary, WordTokenizer
+
+# The names that sacrebleu's signature has for files, by their sha256 and md5; both must agree.
+# sacrebleu itself publishes no hash. That of flores200's file is the one of NLLB-200's
+# `sentencepiece.bpe.model`, the same file (https://huggingface.co/facebook/nllb-200-3.3B). That of
+# flores101's is published nowhere, so that no file is called by that name.
+PUBLISHED = {
+    (
+        "14bb8dfb35c0ffdea7bc01e56cea38b9e3d5efcdcb9c251d6b40538e1aab555a",
+        "05c551ae7955b3980d5a9d044eb09d70",
+    ): "flores200",
+}
 
 
-class PieceTokenizer(BaseTokenizer):
-    """Cuts a line as sacrebleu's `TokenizerSPM` does: the pieces, joined by spaces.
+class PieceTokenizer(Tokenizer):
+    """Cuts a line as sacrebleu's `TokenizerSPM` does: the pieces, joined by spaces and split.
 
-    The signature names the file by its hash. It never says `flores101` or `flores200`: sacrebleu
-    publishes no hash of those files, so nothing here could tell that a file is one of them.
+    The number of a token is that of its piece. Most lines are encoded as numbers at once. Where
+    numbers would not do (a piece that is unknown, and so goes by its text, or that holds white
+    space), the line's pieces are taken as text.
 
     Raises:
         BadInput: the file cannot be read, or is no SentencePiece model.
@@ -22,16 +40,74 @@ class PieceTokenizer(BaseTokenizer):
     def __init__(self, model: Path) -> None:
         data = _read(model)
         self.sha256 = hashlib.sha256(data).hexdigest()
+        self.name = PUBLISHED.get((self.sha256, _md5(data)), f"spm-{self.sha256[:8]}")
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=data)
         except (RuntimeError, ValueError, TypeError) as error:
             raise _no_model(model, "its content is something else, or cut off") from error
+        self.first = self._processor.vocab_size()
 
-    def signature(self) -> str:
-        return f"spm-{self.sha256[:8]}"
+    @property
+    def recipe(self) -> str:
+        return f"sentencepiece {sentencepiece.__version__} {self.sha256}"
 
-    def __call__(self, line: str) -> str:
+    def pieces(self, line: str) -> str:
+        """The pieces of `line`, joined by spaces."""
         return " ".join(self._processor.EncodeAsPieces(line))
+
+    def encode(self, lines: Sequence[str], vocabulary: Vocabulary) -> Tokens:
+        rows = self._processor.EncodeAsNumpy(list(lines), num_threads=1)
+        tokens = Tokens.of(rows)
+        slow = _lines_with(~self._plain[tokens.ids], tokens.offsets)
+        if not slow.size:
+            return tokens
+        for line in slow.tolist():
+            rows[line] = self._numbers(self.pieces(lines[line]).split(), vocabulary)
+        return Tokens.of(rows)
+
+    def _numbers(self, tokens: list[str], vocabulary: Vocabulary) -> NDArray[np.int32]:
+        unknown = self._processor.unk_id()
+        numbers = self._processor.piece_to_id(tokens)
+        pairs = zip(tokens, numbers, strict=True)
+        return np.array([vocabulary[t] if n == unknown else n for t, n in pairs], np.int32)
+
+    @functools.cached_property
+    def _plain(self) -> NDArray[np.bool_]:
+        """(pieces,): whether the piece is a token as it stands, and the only one of its text."""
+        numbers = list(range(self.first))
+        pieces = self._processor.id_to_piece(numbers)
+        plain = np.array(self._processor.piece_to_id(pieces)) == numbers
+        if " ".join(pieces).split() != pieces:
+            plain &= [piece.split() == [piece] for piece in pieces]
+        plain[self._processor.unk_id()] = False
+        return plain
+
+
+def leaderboard_tokenizer(model: Path) -> WordTokenizer:
+    """As the published leaderboard of FLORES-101 cuts: pieces, which 13a then cuts once more.
+
+    Its code (dynabench, `evaluation/metrics/metrics.py`, `get_sp_bleu`) strips a line, joins its
+    pieces by spaces and gives that to sacrebleu, which cuts by 13a unless it is told otherwise.
+    """
+    pieces, words = PieceTokenizer(model), Tokenizer13a()
+    return WordTokenizer(
+        f"leaderboard-{pieces.name}-13a",
+        f"leaderboard 13a of sacrebleu {sacrebleu.__version__}, {pieces.recipe}",
+        lambda line: words(pieces.pieces(line.strip()).rstrip()),
+        pieces.sha256,
+    )
+
+
+def _lines_with(marks: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The lines that have a marked token."""
+    if not marks.any():
+        return np.empty(0, np.int64)
+    at = np.flatnonzero(marks)
+    return np.unique(np.searchsorted(offsets, at, side="right") - 1)
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _read(model: Path) -> bytes:

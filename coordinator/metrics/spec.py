@@ -19,7 +19,7 @@ _FETCHED = frozenset({"spm", "flores101", "flores200", "spbleu-1k"})
 # Metric -> its switches (false unless set) -> what a set one adds to the metric's name.
 _SWITCHES: dict[str, dict[str, str]] = {
     "bleu": {"lowercase": "lc"},
-    "spbleu": {"lowercase": "lc"},
+    "spbleu": {"leaderboard": "leaderboard", "lowercase": "lc"},
     "chrf": {"lowercase": "lc", "whitespace": "space"},
     "chrf++": {"lowercase": "lc", "whitespace": "space"},
     "ter": {
@@ -54,7 +54,10 @@ class MetricSpec:
     @property
     def name(self) -> str:
         """The key in outputs; it always begins with the kind: `bleu`, `bleu-intl-lc`, `chrf++`."""
-        return "-".join([self.kind, *([self.label] if self.label else self._suffixes())])
+        suffixes = self._suffixes()
+        if self.label:  # which compatibility mode it is, no label hides
+            suffixes = [*(s for s in suffixes if s == "leaderboard"), self.label]
+        return "-".join([self.kind, *suffixes])
 
     def _suffixes(self) -> list[str]:
         tokenizer = [] if self.tokenize == "13a" else [self.tokenize]
@@ -153,7 +156,10 @@ class _Entry:
         for key, value in given.items():
             if not isinstance(value, bool):
                 self._refuse(f"{key} is {value!r}", "write true or false", key)
-        return tuple(sorted(key for key, value in given.items() if value is True))
+        chosen = sorted(key for key, value in given.items() if value is True)
+        if chosen == ["leaderboard", "lowercase"]:
+            self._refuse("the leaderboard's spBLEU has no lowercase", "leave one of them out")
+        return tuple(chosen)
 
     def _tokenizer(self) -> str:
         name = str(self._fields.get("tokenize", "13a"))

@@ -64,7 +64,7 @@ class BleuMetric(SummedMetric):
         return np.column_stack([lengths, closest, correct, totals(tokens.offsets, index.orders)])
 
     def score_of_sum(self, row: Sequence[int | float]) -> float:
-        return float(self._corpus._compute_score_from_stats(list(row)).score)
+        return float(self._corpus._compute_score_from_stats([int(count) for count in row]).score)
 
     def sentence_scores(self, statistics: Statistics) -> NDArray[np.float64]:
         """What sacrebleu's `sentence_score` gives with `effective_order=True`, as it recommends for
@@ -88,7 +88,7 @@ class BleuMetric(SummedMetric):
         return self._read[1]
 
 
-def _scorer(tokenizer: Tokenizer, **settings: bool) -> BLEU:
+def _scorer(tokenizer: Tokenizer, **settings: Any) -> BLEU:
     """The original, for its formula and its signature; it cuts nothing."""
     scorer = BLEU(tokenize="none", force=True, **settings)
     scorer.tokenizer_signature = tokenizer.name
@@ -98,4 +98,5 @@ def _scorer(tokenizer: Tokenizer, **settings: bool) -> BLEU:
 def _closest(lengths: NDArray[np.int64], references: NDArray[np.int64]) -> NDArray[np.int64]:
     """(segments,): of (references, segments) lengths the closest one; of two, the shorter."""
     order = np.lexsort((references, abs(references - lengths)), axis=0)
-    return np.take_along_axis(references, order[:1], axis=0)[0]
+    closest: NDArray[np.int64] = np.take_along_axis(references, order[:1], axis=0)[0]
+    return closest

@@ -76,7 +76,7 @@ class PieceTokenizer(Tokenizer):
         """(pieces,): whether the piece is a token as it stands, and the only one of its text."""
         numbers = list(range(self.first))
         pieces = self._processor.id_to_piece(numbers)
-        plain = np.array(self._processor.piece_to_id(pieces)) == numbers
+        plain: NDArray[np.bool_] = np.array(self._processor.piece_to_id(pieces)) == numbers
         if " ".join(pieces).split() != pieces:
             plain &= [piece.split() == [piece] for piece in pieces]
         plain[self._processor.unk_id()] = False
@@ -89,7 +89,7 @@ def leaderboard_tokenizer(model: Path) -> WordTokenizer:
     Its code (dynabench, `evaluation/metrics/metrics.py`, `get_sp_bleu`) strips a line, joins its
     pieces by spaces and gives that to sacrebleu, which cuts by 13a unless it is told otherwise.
     """
-    pieces, words = PieceTokenizer(model), Tokenizer13a()
+    pieces, words = PieceTokenizer(model), Tokenizer13a()  # type: ignore[no-untyped-call]
     return WordTokenizer(
         f"leaderboard-{pieces.name}-13a",
         f"leaderboard 13a of sacrebleu {sacrebleu.__version__}, {pieces.recipe}",

@@ -24,14 +24,18 @@ from coordinator.metrics.significance import (
 from coordinator.metrics.slices import TagScore, scores_by_tag
 from coordinator.metrics.spec import (
     DEFAULT_METRICS,
+    LABEL_METRICS,
     MetricSpec,
+    OwnSpec,
     lower_is_better,
     parse_metrics,
 )
 from coordinator.metrics.suspicious import examine
+from coordinator.metrics.text_metric import TextMetric
 
 __all__ = [
     "DEFAULT_METRICS",
+    "LABEL_METRICS",
     "Average",
     "Estimate",
     "ItemScores",
@@ -39,12 +43,14 @@ __all__ = [
     "Metric",
     "MetricResult",
     "MetricSpec",
+    "OwnSpec",
     "PairedResult",
     "Prepared",
     "Statistics",
     "SummedMetric",
     "Suspicious",
     "TagScore",
+    "TextMetric",
     "average",
     "averages",
     "examine",

@@ -1,11 +1,14 @@
 """From a metric's settings to the metric. Nothing is downloaded."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from coordinator.errors import BadInput
+from coordinator.metrics.labels import accuracy, f1
 from coordinator.metrics.metric import Metric
+from coordinator.metrics.own import load_own
 from coordinator.metrics.sacrebleu_metric import SacrebleuMetric
-from coordinator.metrics.spec import MetricSpec
+from coordinator.metrics.spec import LABEL_METRICS, MetricSpec, OwnSpec
 
 if TYPE_CHECKING:
     from coordinator.metrics.tokens import Tokenizer
@@ -19,6 +22,10 @@ def load_metric(spec: MetricSpec) -> Metric:
     Raises:
         BadInput: its tokenizer is not installed, or its file cannot be used.
     """
+    if isinstance(spec, OwnSpec):
+        return load_own(spec.name, spec.target, json.loads(spec.options), spec.folder)
+    if spec.kind in LABEL_METRICS:
+        return accuracy(spec.name) if spec.kind == "accuracy" else f1(spec.name, spec.average)
     if spec.kind in ("bleu", "spbleu"):
         return _bleu(spec)
     switches: dict[str, Any] = dict.fromkeys(spec.switches, True)

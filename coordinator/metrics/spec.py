@@ -1,6 +1,7 @@
 """Which metrics a pipeline file asks for: checked without loading any of them."""
 
 import difflib
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,8 +29,18 @@ _SWITCHES: dict[str, dict[str, str]] = {
         "asian_support": "asian",
         "case_sensitive": "cased",
     },
+    "accuracy": {},
+    "f1": {},
 }
-_TEXTS: dict[str, str] = {"bleu": "tokenize", "spbleu": "model"}  # metric -> its textual setting
+_TEXTS: dict[str, str] = {  # metric -> its textual setting
+    "bleu": "tokenize",
+    "spbleu": "model",
+    "f1": "average",
+}
+LABEL_METRICS = ("accuracy", "f1")
+OWN = "own"
+AVERAGES = ("macro", "micro", "weighted")  # of F1, over the labels
+_CLASS = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,99}:[A-Za-z_][A-Za-z0-9_]{0,63}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]{0,31}")
 
 
@@ -38,11 +49,12 @@ class MetricSpec:
     """One metric with its settings.
 
     Attributes:
-        kind: `bleu`, `spbleu`, `chrf`, `chrf++` or `ter`.
+        kind: `bleu`, `spbleu`, `chrf`, `chrf++`, `ter`, `accuracy` or `f1`.
         switches: the switches that are on, sorted.
         tokenize: BLEU's tokenizer.
         model: spBLEU's SentencePiece file.
         label: replaces the settings in the name, where two metrics would be called the same.
+        average: F1's, over the labels.
     """
 
     kind: str
@@ -50,6 +62,7 @@ class MetricSpec:
     tokenize: str = "13a"
     model: Path | None = None
     label: str = ""
+    average: str = ""
 
     @property
     def name(self) -> str:
@@ -61,14 +74,40 @@ class MetricSpec:
 
     def _suffixes(self) -> list[str]:
         tokenizer = [] if self.tokenize == "13a" else [self.tokenize]
-        return tokenizer + [_SWITCHES[self.kind][switch] for switch in self.switches]
+        average = [self.average] if self.average else []
+        return tokenizer + average + [_SWITCHES[self.kind][switch] for switch in self.switches]
 
     def to_option(self) -> dict[str, Any]:
         """The entry of a pipeline file that `parse_metrics` reads as this very metric."""
         texts = {"tokenize": self.tokenize} if self.kind == "bleu" else {}
+        texts |= {"average": self.average} if self.average else {}
         model = {"model": str(self.model)} if self.model else {}
         label = {"label": self.label} if self.label else {}
         return {"name": self.kind} | texts | model | dict.fromkeys(self.switches, True) | label
+
+
+@dataclass(frozen=True)
+class OwnSpec(MetricSpec):
+    """A metric of one's own: `{class: "my_metrics:ExactMatch", options: {...}}`.
+
+    Attributes:
+        target: `module:Class`.
+        options: its keyword arguments, as JSON.
+        folder: where the module is looked for first.
+    """
+
+    target: str = ""
+    options: str = "{}"
+    folder: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The key in outputs: the label, or the name of the class."""
+        return self.label or self.target.partition(":")[2]
+
+    def to_option(self) -> dict[str, Any]:
+        label = {"label": self.label} if self.label else {}
+        return {"class": self.target, "options": json.loads(self.options)} | label
 
 
 def lower_is_better(name: str) -> bool:
@@ -77,7 +116,7 @@ def lower_is_better(name: str) -> bool:
 
 
 def parse_metrics(
-    entries: object, *, where: str = "metrics", base: Path | None = None
+    entries: object, *, where: str = "metrics", base: Path | None = None, own: bool = False
 ) -> tuple[MetricSpec, ...]:
     """The metrics that a list such as `[bleu, {name: bleu, tokenize: intl}]` names.
 
@@ -85,6 +124,7 @@ def parse_metrics(
         entries: the list, as YAML or JSON gives it.
         where: what to call the list in messages, e.g. `pipeline.yml:12`.
         base: the folder that a relative `model` path starts from; None leaves it as it is.
+        own: whether entries may name a class, which will be loaded from `base`: that runs its code.
 
     Raises:
         BadInput: every fault of every entry.
@@ -92,7 +132,7 @@ def parse_metrics(
     if not isinstance(entries, list | tuple) or not entries:
         fix = f"for example: {', '.join(DEFAULT_METRICS)}"
         raise _refused(where, [Problem(where, "not a list of at least one metric", fix)])
-    readers = [_Entry(f"{where}[{i}]", entry) for i, entry in enumerate(entries)]
+    readers = [_reader(f"{where}[{i}]", entry, own) for i, entry in enumerate(entries)]
     specs = [reader.spec(base) for reader in readers]
     problems = [problem for reader in readers for problem in reader.problems]
     if not problems:
@@ -100,6 +140,11 @@ def parse_metrics(
     if problems:
         raise _refused(where, problems)
     return tuple(specs)
+
+
+def _reader(where: str, entry: object, own: bool) -> "_Entry":
+    is_class = isinstance(entry, Mapping) and "class" in entry
+    return _OwnEntry(where, entry) if own and is_class else _Entry(where, entry)
 
 
 class _Entry:
@@ -122,6 +167,7 @@ class _Entry:
             self._tokenizer() if self._kind == "bleu" else "13a",
             self._model(base) if self._kind == "spbleu" else None,
             self._label(),
+            self._average() if self._kind == "f1" else "",
         )
 
     def _as_fields(self, entry: object) -> dict[str, Any]:
@@ -139,6 +185,8 @@ class _Entry:
         if name is not None:
             known = f"known: {', '.join(_SWITCHES)}"
             self._refuse(f"unknown metric {name!r}", _nearest(str(name), _SWITCHES) or known)
+        elif "class" in self._fields:
+            self._refuse("a class of one's own", "name it in a registry: see docs/metrics.md")
         elif self._fields:
             self._refuse("no `name`", f"one of {', '.join(_SWITCHES)}")
         elif not self.problems:
@@ -178,6 +226,13 @@ class _Entry:
             return None
         return Path(model) if base is None else base / model
 
+    def _average(self) -> str:
+        average = str(self._fields.get("average", ""))
+        if average not in AVERAGES:
+            said = f"f1 with average {average!r}" if average else "f1 needs `average`"
+            self._refuse(said, _nearest(average, AVERAGES) or f"one of {', '.join(AVERAGES)}")
+        return average
+
     def _label(self) -> str:
         label = str(self._fields.get("label", ""))
         if "label" in self._fields and not _LABEL.fullmatch(label):
@@ -186,6 +241,42 @@ class _Entry:
 
     def _refuse(self, reason: str, fix: str = "", field: str = "") -> None:
         self.problems.append(Problem(self._where, reason, fix, field))
+
+
+class _OwnEntry(_Entry):
+    """An entry that names a class."""
+
+    _KEYS = ("class", "options", "label")
+
+    def _checked_kind(self) -> str | None:
+        return OWN
+
+    def spec(self, base: Path | None) -> MetricSpec:
+        for key in self._fields.keys() - set(self._KEYS):
+            fix = _nearest(key, self._KEYS) or f"known: {', '.join(self._KEYS)}"
+            self._refuse(f"unknown key {key!r}", fix)
+        target = self._target()
+        spec = OwnSpec(
+            OWN, label=self._label(), target=target, options=self._options(), folder=base
+        )
+        if spec.name in _SWITCHES:
+            self._refuse(f"it would be called {spec.name!r}", "give another `label`", "label")
+        return spec
+
+    def _target(self) -> str:
+        target = str(self._fields["class"])
+        if not _CLASS.fullmatch(target):
+            self._refuse(
+                f"class {target!r}", 'module:Class, as in "my_metrics:ExactMatch"', "class"
+            )
+        return target
+
+    def _options(self) -> str:
+        options = self._fields.get("options") or {}
+        if not isinstance(options, Mapping) or not all(isinstance(key, str) for key in options):
+            self._refuse("options are no mapping of names", "keyword arguments", "options")
+            return "{}"
+        return json.dumps(options, sort_keys=True)
 
 
 def _twins(specs: Sequence[MetricSpec], where: str) -> Iterable[Problem]:

@@ -76,19 +76,8 @@ def _option_problems(pipeline: Pipeline, document: YamlDocument) -> Iterator[Pro
         try:
             JOB_OPTIONS[step.job].model_validate(step.options)
         except ValidationError as error:
-            inner = _Below(document, ("steps", index, "options"))
+            inner = document.below(("steps", index, "options"))
             yield from problems_of(error, inner, JOB_OPTIONS[step.job].model_fields)
-
-
-class _Below(YamlDocument):
-    """A part of a document, with the lines of the whole."""
-
-    def __init__(self, document: YamlDocument, prefix: tuple[str | int, ...]) -> None:
-        super().__init__(document.name, document.data, {})
-        self._document, self._prefix = document, prefix
-
-    def where(self, path: tuple[str | int, ...]) -> str:
-        return self._document.where((*self._prefix, *path))
 
 
 def _refused(path: Path, problems: list[Problem]) -> PipelineError:

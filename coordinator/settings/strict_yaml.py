@@ -50,6 +50,21 @@ class YamlDocument:
             path = path[:-1]
         return f"{self.name}:{self._lines.get(path, 1)}"
 
+    def below(self, path: Path_) -> "YamlDocument":
+        """The part at `path`, with the lines of the whole."""
+        return _Below(self, path)
+
+
+class _Below(YamlDocument):
+    """A part of a document."""
+
+    def __init__(self, whole: YamlDocument, path: Path_) -> None:
+        super().__init__(whole.name, whole.data, {})
+        self._whole, self._path = whole, path
+
+    def where(self, path: Path_) -> str:
+        return self._whole.where((*self._path, *path))
+
 
 def read_yaml(path: Path) -> YamlDocument:
     """The mapping in the YAML file at `path`.

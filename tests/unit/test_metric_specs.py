@@ -51,7 +51,7 @@ def test_a_relative_model_starts_at_the_base() -> None:
     [
         ("belu", "p.yml[0]: unknown metric 'belu' (did you mean bleu, spbleu?)"),
         ("chrF++", "did you mean chrf++"),
-        ("comet", "(known: bleu, spbleu, chrf, chrf++, ter)"),
+        ("comet", "(known: bleu, spbleu, chrf, chrf++, ter, accuracy, f1)"),
         ({"name": "bleu", "tokenise": "intl"}, "'tokenise' (did you mean tokenize?)"),
         ({"name": "chrf", "tokenize": "intl"}, "chrf knows: name, label, lowercase, whitespace"),
         ({"name": "bleu", "tokenize": "13b"}, "unknown tokenizer '13b' (did you mean 13a?)"),

@@ -1,7 +1,7 @@
 """The draws of resampling tests as numpy makes them for sacrebleu, and sums over them.
 
 Draws are made in chunks of bounded size, which are the same numbers as all of them at once. Sums
-of integers are products of matrices in float64, which are exact up to 2**53.
+of integers are products of matrices, in floats that hold every sum on the way exactly.
 """
 
 from collections.abc import Iterator
@@ -39,17 +39,26 @@ def sums_of_draws(statistics: Rows, drawn: Draws) -> Rows:
     """The sums of each resample, (resamples, counts), as sacrebleu has them: in float32."""
     if not np.issubdtype(statistics.dtype, np.integer):
         return _added_in_float32(statistics, drawn)
-    sums = _times_drawn(drawn) @ statistics.astype(np.float64)
-    if sums.max(initial=0) > _EXACT_IN_FLOAT32:  # float32 loses ones on its way there
+    sums: Rows = _times_drawn(drawn) @ statistics.astype(np.float32)
+    if sums.max(initial=0) > _EXACT_IN_FLOAT32:  # on the way there the order begins to matter
         return _added_in_float32(statistics, drawn)
-    return sums.astype(np.float32)
+    return np.asarray(sums)
 
 
-def sums_of_coins(statistics: Rows, chosen: Coins) -> Rows:
-    """The sums of the segments that each trial chose, (trials, counts), of the same type."""
-    if not np.issubdtype(statistics.dtype, np.integer):
-        return np.asarray(chosen @ statistics)
-    return (chosen.astype(np.float64) @ statistics.astype(np.float64)).astype(np.int64)
+def sums_of_coins(heads: Rows, tails: Rows, tossed: Coins) -> Rows:
+    """The sums of each trial, (trials, counts): a segment's row is of `heads` where its coin says
+    so, else of `tails`.
+    """
+    if not all(np.issubdtype(rows.dtype, np.integer) for rows in (heads, tails)):
+        return np.asarray(tossed @ heads + ~tossed @ tails)
+    return _product(tossed, heads.astype(np.int64) - tails) + tails.sum(axis=0, dtype=np.int64)
+
+
+def _product(tossed: Coins, rows: Rows) -> NDArray[np.int64]:
+    """Integers, summed in floats that hold every partial sum."""
+    small = np.abs(rows).sum(axis=0).max(initial=0) <= _EXACT_IN_FLOAT32
+    kind = np.float32 if small else np.float64
+    return np.asarray((tossed.astype(kind) @ rows.astype(kind)).astype(np.int64))
 
 
 def _added_in_float32(statistics: Rows, drawn: Draws) -> Rows:
@@ -57,12 +66,11 @@ def _added_in_float32(statistics: Rows, drawn: Draws) -> Rows:
     return np.stack([rows[resample].sum(0) for resample in drawn])
 
 
-def _times_drawn(drawn: Draws) -> NDArray[np.float64]:
+def _times_drawn(drawn: Draws) -> NDArray[np.float32]:
     """How often each segment is in each resample."""
-    resamples, segments = drawn.shape
-    cells = drawn + segments * np.arange(resamples)[:, None]
-    counts = np.bincount(cells.ravel(), minlength=resamples * segments)
-    return counts.reshape(resamples, segments).astype(np.float64)
+    segments = drawn.shape[1]
+    counts = (np.bincount(resample, minlength=segments) for resample in drawn)
+    return np.stack([each.astype(np.float32) for each in counts])
 
 
 def _chunks(segments: int, total: int, cells: int) -> Iterator[int]:

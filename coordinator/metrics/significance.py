@@ -223,8 +223,8 @@ def _shuffled_differences(
 def _summed_apart(
     metric: Any, baseline: Statistics, system: Statistics, chosen: NDArray[np.bool_]
 ) -> Scores:
-    first = sums_of_coins(baseline, chosen) + sums_of_coins(system, ~chosen)
-    second = sums_of_coins(baseline, ~chosen) + sums_of_coins(system, chosen)
+    first = sums_of_coins(baseline, system, chosen)
+    second = sums_of_coins(system, baseline, chosen)
     return np.asarray(np.abs(metric.scores_of_sums(first) - metric.scores_of_sums(second)))
 
 

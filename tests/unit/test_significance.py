@@ -196,7 +196,8 @@ def test_sums_are_those_of_float32(kind: Any, largest: int) -> None:
     expected = [row.sum(0) for row in rows.astype(np.float32)[drawn]]
     assert np.array_equal(sums_of_draws(rows, drawn), expected)
     (tossed,) = coins(rng, 60, 64)
-    assert np.array_equal(sums_of_coins(rows, tossed), tossed @ rows)
+    others = rows[::-1] + 1
+    assert np.array_equal(sums_of_coins(rows, others, tossed), tossed @ rows + ~tossed @ others)
 
 
 COUNT = st.integers(0, 60) | st.just(0)

@@ -9,17 +9,21 @@ import numpy as np
 from numba import types
 
 from coordinator.metrics.jit import INT32, INT64, compiled
+from coordinator.metrics.vocabulary import MIX
 
 CODES = types.Array(types.uint32, 1, "C", readonly=True)
 HASHES = types.Array(types.uint64, 1, "C", readonly=True)
 TABLE = types.Array(types.int64, 2, "C", readonly=True)
 NUMBERS = types.Array(types.int64, 1, "C")
+INT32_OUT = types.Array(types.int32, 1, "C")
 KEYS = types.Array(types.uint64, 1, "C")
 COUNTS = types.Array(types.int64, 2, "C")
 
-_FEW = 1000
+_FEW, _MANY = 32, 1000  # keys: buckets are worth it, and insertion is no longer
+_BUCKET_BITS = 8
 _BITS = 64
 _FIRST_ID = 2  # as in `keys`
+_MIX = np.uint64(MIX)
 
 
 @compiled(types.void(KEYS, NUMBERS, types.int64, types.int64))
@@ -32,11 +36,7 @@ def _fill(keys: Any, numbers: Any, width: Any, order: Any) -> None:
 
 
 @compiled(types.void(KEYS, KEYS, NUMBERS, types.int64))
-def _sort(keys: Any, spare: Any, ends: Any, shift: Any) -> None:
-    """Sort: by the first token into buckets, and then by insertion, which is only for few keys."""
-    if keys.size > _FEW:
-        keys.sort()
-        return
+def _into_buckets(keys: Any, spare: Any, ends: Any, shift: Any) -> None:
     ends[:] = 0
     for at in range(keys.size):
         spare[at] = keys[at]
@@ -48,6 +48,16 @@ def _sort(keys: Any, spare: Any, ends: Any, shift: Any) -> None:
         bucket = spare[at] >> np.uint64(shift)
         keys[ends[bucket]] = spare[at]
         ends[bucket] += 1
+
+
+@compiled(types.void(KEYS, KEYS, NUMBERS, types.int64))
+def _sort(keys: Any, spare: Any, ends: Any, bits: Any) -> None:
+    """Sort keys of so many bits: into buckets by the high ones, and then by insertion."""
+    if keys.size > _MANY:
+        keys.sort()
+        return
+    if keys.size > _FEW:
+        _into_buckets(keys, spare, ends, max(0, bits - _BUCKET_BITS))
     for at in range(1, keys.size):
         key, to = keys[at], at
         while to > 0 and keys[to - 1] > key:
@@ -106,12 +116,11 @@ def matches(
         number[at] = at
     numbers, ours = np.empty(longest, np.int64), np.empty(longest, np.uint64)
     spare, open_ = np.empty(longest, np.uint64), np.empty(2 * order + 2, np.int64)
-    shared = np.empty(order + 1, np.int64)
+    shared, ends = np.empty(order + 1, np.int64), np.empty(1 << _BUCKET_BITS, np.int64)
     for block in range(blocks.shape[0]):
         width = blocks[block, 2]
         if order * width + 1 > _BITS:
             continue
-        ends = np.empty(1 << width, np.int64)
         for segment in range(blocks[block, 0], blocks[block, 1]):
             low, size = starts[segment], starts[segment + 1] - starts[segment]
             if own_starts.size:
@@ -123,7 +132,43 @@ def matches(
                 for at in range(own_starts[segment], own_starts[segment + 1]):
                     number[own[at]] = 0
             _fill(ours[:size], numbers, width, order)
-            _sort(ours[:size], spare, ends, (order - 1) * width)
+            _sort(ours[:size], spare, ends, order * width)
             theirs = keys[their_starts[segment] : their_starts[segment + 1]]
             _merge(ours[:size], theirs, width, order, open_, shared)
             found[segment] = shared[1:]
+
+
+@compiled(types.uint64(CODES, types.uint64))
+def _hash(codes: Any, base: Any) -> Any:
+    value, power = np.uint64(0), np.uint64(1)
+    for code in codes:
+        value += (np.uint64(code) + np.uint64(1)) * power
+        power *= base
+    return (value ^ (value >> np.uint64(32))) * _MIX
+
+
+@compiled(types.boolean(CODES, CODES))
+def _same(codes: Any, others: Any) -> Any:
+    at = 0
+    while at < min(codes.size, others.size) and codes[at] == others[at]:
+        at += 1
+    return at == codes.size == others.size
+
+
+@compiled(
+    types.void(CODES, INT64, INT64, HASHES, INT64, CODES, INT64, INT64, types.uint64, INT32_OUT)
+)
+def word_ids(
+    codes: Any, first: Any, end: Any, hashes: Any, buckets: Any, their_codes: Any, bounds: Any,
+    how: Any, base: Any, ids: Any,
+) -> None:  # fmt: skip
+    """Fill `ids`: see `vocabulary.word_ids`."""
+    shift = np.uint64(how[1])
+    for word in range(first.size):
+        value = _hash(codes[first[word] : end[word]], base)
+        at = buckets[value >> shift]
+        while hashes[at] < value:
+            at += 1
+        theirs = their_codes[bounds[at] : bounds[at + 1]]
+        if hashes[at] == value and _same(codes[first[word] : end[word]], theirs):
+            ids[word] = at + _FIRST_ID

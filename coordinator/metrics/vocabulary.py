@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coordinator.metrics.compiled import kernels
 from coordinator.metrics.keys import FIRST_ID, UNKNOWN
 
 Ints = NDArray[np.integer[Any]]
 
-_MIX = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2**64
+MIX = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2**64
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,13 @@ class Words:
 
     def hashes(self, seed: int) -> NDArray[np.uint64]:
         """Equal for equal words, wherever they stand: a polynomial in the code points."""
-        base = (_MIX + 2 * seed) % 2**64
+        base = int(_base(seed))
         powers = _powers(base, len(self.codes))
         sums = np.zeros(len(self.codes) + 1, dtype=np.uint64)
         np.cumsum((self.codes.astype(np.uint64) + np.uint64(1)) * powers, out=sums[1:])
         back = _powers(pow(base, -1, 2**64), len(self.codes))
         hashes = (sums[self.end] - sums[self.first]) * back[self.first]
-        return (hashes ^ (hashes >> np.uint64(32))) * np.uint64(_MIX)
+        return (hashes ^ (hashes >> np.uint64(32))) * np.uint64(MIX)
 
     def same(self, mine: Ints, other: "Words", theirs: Ints) -> NDArray[np.bool_]:
         """Whether my words `mine` are the words `theirs` of `other`, pair by pair."""
@@ -65,19 +66,29 @@ def prepare_vocabulary(words: Words) -> dict[str, NDArray[Any]]:
     raise AssertionError
 
 
-def word_ids(arrays: Mapping[str, NDArray[Any]], words: Words) -> Ints:
+def word_ids(arrays: Mapping[str, NDArray[Any]], words: Words) -> NDArray[np.int32]:
     """For each word the id it has in the vocabulary, or `UNKNOWN`."""
+    ids = np.full(len(words.first), UNKNOWN, dtype=np.int32)
+    loops = kernels("key_kernels")
+    if loops:
+        names = ("hashes", "buckets", "codes", "bounds", "how")
+        found = (arrays[name] for name in names)
+        loops.word_ids(words.codes, words.first, words.end, *found, _base(arrays["how"][0]), ids)
+    else:
+        _look_up(arrays, words, ids)
+    return ids
+
+
+def _look_up(arrays: Mapping[str, NDArray[Any]], words: Words, ids: NDArray[np.int32]) -> None:
     known, (seed, shift, depth) = arrays["hashes"], arrays["how"].tolist()
     hashes = words.hashes(seed)
     at = arrays["buckets"][hashes >> np.uint64(shift)]
     for _ in range(depth):
         at = at + (known[at] < hashes)
-    ids = np.zeros(len(hashes), dtype=np.int64)
     hits = np.flatnonzero(known[at] == hashes)
     bounds = arrays["bounds"]
     hits = hits[words.same(hits, Words(arrays["codes"], bounds[:-1], bounds[1:]), at[hits])]
     ids[hits] = at[hits] + FIRST_ID
-    return ids
 
 
 def _with_seed(words: Words, seed: int) -> dict[str, NDArray[Any]]:
@@ -97,6 +108,10 @@ def _with_seed(words: Words, seed: int) -> dict[str, NDArray[Any]]:
         "bounds": np.append(bounds, bounds[-1]),
         "how": np.array([seed, 64 - bits, depth]),
     }
+
+
+def _base(seed: int) -> np.uint64:
+    return np.uint64((MIX + 2 * int(seed)) % 2**64)
 
 
 _kept: dict[int, NDArray[np.uint64]] = {}

@@ -234,20 +234,25 @@ def _grams(ids: list[int], n: int) -> Counter[tuple[int, ...]]:
     return Counter(zip(*(ids[i:] for i in range(n)), strict=False))
 
 
-def test_words_of_one_hash_are_kept_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hash that tells words of equal length apart by nothing: what is found is compared."""
-    text = Text.of(["aa ab ba abc aa", "ab zz"])
+@pytest.mark.parametrize("loops", LOOPS, ids=["numpy", "fast"])
+def test_words_of_one_hash_are_kept_apart(loops: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the hash finds is compared: here it finds the wrong word."""
+    monkeypatch.setenv("COORDINATOR_SCORING", loops)
+    text = Text.of(["aa ab ba abc aa"])
     first, end, _ = text.words()
     words = Words(text.codes, first, end)
     vocabulary = prepare_vocabulary(Words(text.codes, first[:1], end[:1]))
-    monkeypatch.setattr(Words, "hashes", lambda self, seed: np.full(len(self.first), 5, np.uint64))
-    vocabulary["hashes"][0], vocabulary["buckets"][:] = 5, 0
-    assert word_ids(vocabulary, words).tolist() == [FIRST_ID, 0, 0, 0, FIRST_ID, 0, 0]
+    assert word_ids(vocabulary, words).tolist() == [FIRST_ID, 0, 0, 0, FIRST_ID]
+    for other in words.hashes(0):
+        vocabulary["hashes"][0], vocabulary["buckets"][:] = other, 0
+        expected = [FIRST_ID if other == words.hashes(0)[0] else 0, 0, 0, 0]
+        assert word_ids(vocabulary, words).tolist()[:4] == expected
 
 
 def test_another_seed_where_two_words_of_the_reference_have_one_hash(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("COORDINATOR_SCORING", "numpy")
     text = Text.of(["aa ab ba abc"])
     first, end, _ = text.words()
     good = Words.hashes

@@ -16,6 +16,7 @@ from coordinator.cli import (
     verbs_mend,
     verbs_nomad,
     verbs_run,
+    verbs_score,
 )
 from coordinator.cli.interrupts import say_interrupted
 from coordinator.cli.output import Output
@@ -43,6 +44,7 @@ for module in (
     verbs_look,
     verbs_bring,
     verbs_mend,
+    verbs_score,
     verbs_nomad,
 ):
     module.add_to(app)

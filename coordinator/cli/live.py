@@ -6,6 +6,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -111,6 +112,28 @@ class Checking(_OnTerminal):
         else:
             self._output.say(line)
         self._said_at = now
+
+
+class Scoring(_OnTerminal):
+    """Says how far a scoring is: a bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(output)
+        self._began = self._said_at = time.monotonic()
+
+    def on_progress(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        pause = _REDRAW_SECONDS if self._live else _PLAIN_SECONDS / 10
+        if now - self._said_at < pause:
+            return
+        self._said_at = now
+        left = duration((now - self._began) / done * (total - done)) if done else "?"
+        text = f"{done:,} of {total:,} directions, {left} left"
+        if self._live:
+            bar = ProgressBar(total=max(1, total), completed=done, width=28)
+            self._draw(Columns([bar, Text(text)]))
+        else:
+            self._output.say(text)
 
 
 def watch_of(display: Display) -> Watch:

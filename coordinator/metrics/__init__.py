@@ -4,14 +4,17 @@ Everything here is sacrebleu's own arithmetic, so a score equals sacrebleu's to 
 Importing this package imports no sacrebleu: that happens in `load_metric`.
 """
 
-from coordinator.metrics.aggregate import Average, average, averages
+from coordinator.metrics.aggregate import Average, average, averages, score_rows
 from coordinator.metrics.documents import (
     ItemScores,
     ItemStatistics,
     MetricResult,
     Suspicious,
     read_scores,
+    statistics_bytes,
 )
+from coordinator.metrics.groups import GroupAverage, group_averages, matrix
+from coordinator.metrics.languages import Language, LanguageTable, read_languages
 from coordinator.metrics.load import load_metric
 from coordinator.metrics.metric import Metric, Prepared, Statistics, SummedMetric, summed
 from coordinator.metrics.significance import (
@@ -30,7 +33,8 @@ from coordinator.metrics.spec import (
     lower_is_better,
     parse_metrics,
 )
-from coordinator.metrics.suspicious import examine
+from coordinator.metrics.store import PreparedStore
+from coordinator.metrics.suspicious import examine, suspicious_rows
 from coordinator.metrics.text_metric import TextMetric
 
 __all__ = [
@@ -38,14 +42,18 @@ __all__ = [
     "LABEL_METRICS",
     "Average",
     "Estimate",
+    "GroupAverage",
     "ItemScores",
     "ItemStatistics",
+    "Language",
+    "LanguageTable",
     "Metric",
     "MetricResult",
     "MetricSpec",
     "OwnSpec",
     "PairedResult",
     "Prepared",
+    "PreparedStore",
     "Statistics",
     "SummedMetric",
     "Suspicious",
@@ -55,12 +63,18 @@ __all__ = [
     "averages",
     "examine",
     "false_discoveries",
+    "group_averages",
     "load_metric",
     "lower_is_better",
+    "matrix",
     "paired_test",
     "parse_metrics",
+    "read_languages",
     "read_scores",
     "sacrebleu_seed",
+    "score_rows",
     "scores_by_tag",
+    "statistics_bytes",
     "summed",
+    "suspicious_rows",
 ]

@@ -1,10 +1,14 @@
 """What scoring one item leaves: `scores.json`, and `statistics.json` to score again from."""
 
+from collections.abc import Mapping
 from typing import Literal
 
+import numpy as np
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from coordinator.errors import BadInput
+from coordinator.metrics.metric import Statistics
 
 
 class _Document(BaseModel):
@@ -55,8 +59,11 @@ class ItemScores(_Document):
     source_language: str = ""
     target_language: str = ""
     sentences: int = Field(ge=1)
-    reference_sha256: str
+    references: int = Field(default=1, ge=1)  # of each sentence
+    reference_sha256: str  # of several files, of their hashes, one a line
     hypotheses_sha256: str
+    source_sha256: str = ""  # "" = the source was not looked at
+    statistics_sha256: str = ""  # of `statistics.json`; "" = not known
     metrics: dict[str, MetricResult]
     suspicious: Suspicious | None = None  # not in files of older versions
 
@@ -75,8 +82,12 @@ class ItemStatistics(_Document):
     item: str
     metrics: dict[str, list[list[int | float]]]
 
-    def to_bytes(self) -> bytes:
-        return self.model_dump_json().encode() + b"\n"
+
+def statistics_bytes(item: str, metrics: Mapping[str, Statistics]) -> bytes:
+    """The `statistics.json` of an item, straight from the arrays: metric -> its rows."""
+    rows = {name: np.ascontiguousarray(array) for name, array in metrics.items()}
+    document = {"format": 1, "item": item, "metrics": rows}
+    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
 
 
 def read_scores(data: bytes) -> ItemScores:

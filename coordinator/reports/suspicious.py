@@ -4,22 +4,11 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import ValidationError
 
-from coordinator.metrics import Suspicious
+from coordinator.domain.csv_text import csv_text
+from coordinator.metrics import Suspicious, suspicious_rows
 from coordinator.reports.history import ItemReport, Standing
-from coordinator.reports.tables import Cell, csv_text
 
 Suspicions = Mapping[str, Suspicious]  # item -> what is suspicious about it
-
-_COUNTS = (
-    "sentences",
-    "empty",
-    "copied",
-    "repeated",
-    "loops",
-    "wrong_script",
-    "far_lengths",
-    "length_ratio",
-)
 
 
 def suspicions_of(reports: Iterable[ItemReport]) -> Suspicions:
@@ -36,12 +25,7 @@ def suspicions_of(reports: Iterable[ItemReport]) -> Suspicions:
 
 def suspicious_csv(found: Suspicions) -> str:
     """One row per item: its counts of lines, and the sentences that say what is wrong."""
-    rows: list[list[Cell]] = [["item", *_COUNTS, "what"]]
-    for item in sorted(found):
-        counts = found[item].model_dump(include=set(_COUNTS))
-        what = "; ".join(found[item].flags)
-        rows.append([item, *(counts[name] for name in _COUNTS), what])
-    return csv_text(rows)
+    return csv_text(suspicious_rows(found))
 
 
 def _read(fact: object) -> Suspicious | None:

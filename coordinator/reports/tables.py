@@ -1,16 +1,13 @@
 """The tables of a report as CSV (RFC 4180), safe to open in a spreadsheet."""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 
-from coordinator.domain.shown import for_csv
-from coordinator.metrics import Average
+from coordinator.domain.csv_text import Cell, csv_text
+from coordinator.metrics import Average, score_rows
 from coordinator.reports.dispatches import Attempt
 from coordinator.reports.explain import Message
 from coordinator.reports.history import ItemReport, Standing
 
-Cell = str | int | float | None
 Scores = Mapping[str, Mapping[str, float]]  # item -> metric -> score
 
 _COLUMNS = (
@@ -65,12 +62,7 @@ def summary_csv(
 
 def scores_csv(scores: Scores, averages: Mapping[str, Average]) -> str:
     """Item by metric, with full floats; the last row holds the averages."""
-    metrics = list(averages)
-    rows: list[list[Cell]] = [["item", *metrics]]
-    for item in sorted(item for item, values in scores.items() if values):
-        rows.append([item, *(scores[item].get(metric) for metric in metrics)])
-    means = [a.value if a.complete else str(a) for a in averages.values()]
-    return csv_text([*rows, ["average", *means]])
+    return csv_text(score_rows(scores, averages))
 
 
 def _row(report: ItemReport, message: Message | None, skipped: str) -> list[Cell]:
@@ -114,12 +106,3 @@ def _is_score(value: object) -> bool:
 
 def _metrics(scores: Scores) -> list[str]:
     return sorted({metric for values in scores.values() for metric in values})
-
-
-def csv_text(rows: Iterable[Sequence[Cell]]) -> str:
-    """The rows as CSV, with all text quoted and safe to open."""
-    out = io.StringIO(newline="")
-    # Text is always quoted: a `;` in it then ends no cell where that is the separator.
-    writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
-    writer.writerows([for_csv(c) if isinstance(c, str) else c for c in row] for row in rows)
-    return out.getvalue()

@@ -3,13 +3,15 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from coordinator.domain.handoff import Handoff, HandoffItem
 from coordinator.domain.work import Done
 from coordinator.errors import BadInput
 from coordinator.metrics import DEFAULT_METRICS, parse_metrics
 from coordinator.scoring.files import about, read_hypotheses, read_reference
-from coordinator.scoring.scorer import Scorer
+from coordinator.scoring.references import read_references
+from coordinator.scoring.scorer import Scored, Scorer, Task
 
 
 class ScoringJob:
@@ -29,20 +31,31 @@ class ScoringJob:
     def run(self, item: HandoffItem, inputs: Mapping[str, Path], out: Path) -> Done:
         began = time.monotonic()
         with about(item.item):
-            scored = self._scorer.score(
-                item.item,
-                read_hypotheses(_input(inputs, "translations"), jsonl=True),
-                read_reference(_input(inputs, "reference")),
-                (_language(item, "source"), _language(item, "target")),
-            )
+            scored = self._scorer.score(_task(item, inputs))
         scored.write(out)
         return Done(
             {
                 "scores": scored.scores.by_metric(),
                 "sentences": scored.scores.sentences,
+                "suspicious": _signs(scored),
                 "seconds": time.monotonic() - began,
             }
         )
+
+
+def _task(item: HandoffItem, inputs: Mapping[str, Path]) -> Task:
+    return Task(
+        item.item,
+        read_hypotheses(_input(inputs, "translations"), jsonl=True),
+        read_references([_input(inputs, "reference")]),
+        (_language(item, "source"), _language(item, "target")),
+        read_reference(inputs["source"]) if "source" in inputs else None,
+    )
+
+
+def _signs(scored: Scored) -> dict[str, Any]:
+    signs = scored.scores.suspicious
+    return signs.model_dump(mode="json") if signs else {}
 
 
 def _input(inputs: Mapping[str, Path], name: str) -> Path:

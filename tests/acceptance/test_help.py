@@ -19,11 +19,22 @@ from tests.support import REPOSITORY
 EXIT_CODES = {
     "coordinator submit --batch_name my-batch --resume": 1,  # one of its items has failed
 }
+SCORINGS = (
+    "coordinator score --predictions outputs/my-other-batch --references references "
+    "--metrics bleu,chrf++",
+    "coordinator score --predictions outputs/my-other-batch --references references "
+    "--processes 2 --json",
+)
 # What has to be done before, for an example to make sense.
 BEFORE = {
     "coordinator rebuild-ledger my-batch --output_root outputs": "coordinator rm my-batch",
     "coordinator report --log_dir local-logs --run_list inputs/test-run.txt": (
         "coordinator rm my-other-batch"  # it is about the only batch there
+    ),
+    **dict.fromkeys(
+        SCORINGS,
+        "mkdir references; for l in deu fra spa; do"
+        " cp inputs/demo/text/$l.devtest references/$l.txt; done",
     ),
 }
 # Examples that are not run, and why.

@@ -21,8 +21,9 @@ FLOORS = {
         "ledger": 2,
         "cluster": 2,
     },
-    "job": {"workers": 4, "inference": 3, "scoring": 3},
+    "job": {"workers": 4, "inference": 3},
     "shared": {
+        "scoring": 3,
         "storage": 2,
         "settings": 1,
         "domain": 1,

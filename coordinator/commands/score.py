@@ -1,0 +1,100 @@
+"""`score`: scores from stored predictions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from coordinator.errors import BadInput, UsageError
+from coordinator.metrics import MetricSpec, parse_metrics, read_languages
+from coordinator.scoring import Finished, Setup, plan, score_predictions
+from coordinator.settings import read_yaml
+
+PREPARED = ".prepared"
+_LISTS = (".yml", ".yaml")
+_MODEL_KIND = "spbleu"
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """What is to be scored, and how.
+
+    Attributes:
+        metrics: names, separated by commas, or the path of a YAML file with the list `metrics`.
+        model: the SentencePiece file of those metrics that were only named and need one.
+        expected: a file with the items that there should be.
+        sources: folder of source texts, to look for copies of them.
+        prepared: folder of prepared references; None = in the output folder.
+        languages: a table of languages in place of the shipped one.
+    """
+
+    predictions: Path
+    references: Path
+    metrics: str
+    output: Path
+    processes: int
+    model: Path | None = None
+    expected: Path | None = None
+    all_pairs: bool = False
+    sources: Path | None = None
+    prepared: Path | None = None
+    languages: Path | None = None
+
+
+def score(
+    request: ScoreRequest, on_progress: Callable[[int, int], None] = lambda done, total: None
+) -> Finished:
+    """Score all that the folders hold; see `score_predictions`.
+
+    Raises:
+        BadInput: a folder, a list or a metric cannot be used, or nothing can be scored.
+        UsageError: flags that do not go together, or an output that cannot be written.
+    """
+    if request.expected and request.all_pairs:
+        raise UsageError("--expected and --all-pairs each say what is expected", hint="give one")
+    metrics = read_metrics(request.metrics, request.model)
+    table = read_languages(request.languages) if request.languages else read_languages()
+    planned = plan(
+        request.predictions,
+        request.references,
+        expected=request.expected,
+        all_pairs=request.all_pairs,
+        sources=request.sources,
+        known=table.codes,
+    )
+    prepared = request.prepared or request.output / PREPARED
+    setup = Setup(metrics, request.output, prepared)
+    return score_predictions(
+        planned, setup, table, processes=request.processes, on_progress=on_progress
+    )
+
+
+def read_metrics(text: str, model: Path | None) -> tuple[MetricSpec, ...]:
+    """The metrics that `--metrics` and `--model` name.
+
+    Raises:
+        BadInput: the file or its list cannot be used, or an unknown metric.
+        UsageError: a model that no metric needs.
+    """
+    if text.endswith(_LISTS):
+        return _listed(Path(text), model)
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if model is not None and _MODEL_KIND not in names:
+        raise UsageError(f"--model is for {_MODEL_KIND}", hint=f"add {_MODEL_KIND} to --metrics")
+    if model is None and _MODEL_KIND in names:
+        raise UsageError(
+            f"{_MODEL_KIND} needs a SentencePiece file", hint="give --model FILE.model"
+        )
+    with_model = {"name": _MODEL_KIND, "model": str(model)}
+    entries = [with_model if name == _MODEL_KIND else name for name in names]
+    return parse_metrics(entries, where="--metrics")
+
+
+def _listed(path: Path, model: Path | None) -> tuple[MetricSpec, ...]:
+    """Paths of models in the file start at its folder."""
+    if model is not None:
+        raise UsageError(f"--model, but the metrics are in {path}", hint="name the model there")
+    document = read_yaml(path)
+    if set(document.data) != {"metrics"}:
+        raise BadInput(f"{path} holds something else than `metrics`", hint="metrics: [bleu, chrf]")
+    entries = document.data["metrics"]
+    return parse_metrics(entries, where=document.where(("metrics",)), base=path.parent)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sacrebleu.metrics.bleu import BLEU, MAX_NGRAM_ORDER
 
+from coordinator.metrics.formulas import bleu_scores
 from coordinator.metrics.metric import Prepared, Statistics, SummedMetric, check_counts
 from coordinator.metrics.ngrams import NgramIndex, totals
 from coordinator.metrics.texts import pack, unpack
@@ -33,7 +34,6 @@ class BleuMetric(SummedMetric):
         self.tokenizer_sha256 = tokenizer.sha256
         self._tokenizer, self._lowercase = tokenizer, lowercase
         self._corpus = _scorer(tokenizer, lowercase=lowercase)
-        self._sentence = _scorer(tokenizer, lowercase=lowercase, effective_order=True)
         self._read: tuple[Any, Vocabulary] = None, Vocabulary()
 
     @property
@@ -66,12 +66,14 @@ class BleuMetric(SummedMetric):
     def score_of_sum(self, row: Sequence[int | float]) -> float:
         return float(self._corpus._compute_score_from_stats([int(count) for count in row]).score)
 
+    def scores_of_sums(self, rows: Statistics) -> NDArray[np.float64]:
+        return bleu_scores(rows)
+
     def sentence_scores(self, statistics: Statistics) -> NDArray[np.float64]:
         """What sacrebleu's `sentence_score` gives with `effective_order=True`, as it recommends for
         single sentences: orders that a sentence is too short for do not count.
         """
-        score = self._sentence._compute_score_from_stats
-        return np.array([score(row).score for row in statistics.tolist()], dtype=np.float64)
+        return bleu_scores(statistics, effective_order=True)
 
     def signature(self, references: int = 1) -> str:
         self._corpus.num_refs = references  # it asks for references else

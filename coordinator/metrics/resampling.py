@@ -51,7 +51,8 @@ def sums_of_coins(heads: Rows, tails: Rows, tossed: Coins) -> Rows:
     """
     if not all(np.issubdtype(rows.dtype, np.integer) for rows in (heads, tails)):
         return np.asarray(tossed @ heads + ~tossed @ tails)
-    return _product(tossed, heads.astype(np.int64) - tails) + tails.sum(axis=0, dtype=np.int64)
+    from_tails: NDArray[np.int64] = tails.sum(axis=0, dtype=np.int64)
+    return from_tails + _product(tossed, heads.astype(np.int64) - tails)
 
 
 def _product(tossed: Coins, rows: Rows) -> NDArray[np.int64]:

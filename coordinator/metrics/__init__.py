@@ -1,8 +1,12 @@
 """Metrics over text: integer counts of each segment, and from their sum a score and a signature.
 
 Everything here is sacrebleu's own arithmetic, so a score equals sacrebleu's to the last bit.
-Importing this package imports no sacrebleu: that happens in `load_metric`.
+Importing this package imports neither numpy nor sacrebleu: what needs them is imported when it is
+asked for, since most verbs score nothing.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from coordinator.metrics.aggregate import Average, average, averages, score_rows
 from coordinator.metrics.documents import (
@@ -15,16 +19,6 @@ from coordinator.metrics.documents import (
 )
 from coordinator.metrics.groups import GroupAverage, group_averages, matrix
 from coordinator.metrics.languages import Language, LanguageTable, read_languages
-from coordinator.metrics.load import load_metric
-from coordinator.metrics.metric import Metric, Prepared, Statistics, SummedMetric, summed
-from coordinator.metrics.significance import (
-    Estimate,
-    PairedResult,
-    false_discoveries,
-    paired_test,
-    sacrebleu_seed,
-)
-from coordinator.metrics.slices import TagScore, scores_by_tag
 from coordinator.metrics.spec import (
     DEFAULT_METRICS,
     LABEL_METRICS,
@@ -33,9 +27,38 @@ from coordinator.metrics.spec import (
     lower_is_better,
     parse_metrics,
 )
-from coordinator.metrics.store import PreparedStore
-from coordinator.metrics.suspicious import examine, suspicious_rows
-from coordinator.metrics.text_metric import TextMetric
+
+if TYPE_CHECKING:
+    from coordinator.metrics.load import load_metric
+    from coordinator.metrics.metric import Metric, Prepared, Statistics, SummedMetric, summed
+    from coordinator.metrics.significance import (
+        Estimate,
+        PairedResult,
+        false_discoveries,
+        paired_test,
+        sacrebleu_seed,
+    )
+    from coordinator.metrics.slices import TagScore, scores_by_tag
+    from coordinator.metrics.store import PreparedStore
+    from coordinator.metrics.suspicious import examine, suspicious_rows
+    from coordinator.metrics.text_metric import TextMetric
+
+_LATER = {
+    "load": ("load_metric",),
+    "metric": ("Metric", "Prepared", "Statistics", "SummedMetric", "summed"),
+    "significance": (
+        "Estimate",
+        "PairedResult",
+        "false_discoveries",
+        "paired_test",
+        "sacrebleu_seed",
+    ),
+    "slices": ("TagScore", "scores_by_tag"),
+    "store": ("PreparedStore",),
+    "suspicious": ("examine", "suspicious_rows"),
+    "text_metric": ("TextMetric",),
+}
+_MODULES = {name: module for module, names in _LATER.items() for name in names}
 
 __all__ = [
     "DEFAULT_METRICS",
@@ -78,3 +101,11 @@ __all__ = [
     "summed",
     "suspicious_rows",
 ]
+
+
+if not TYPE_CHECKING:  # or every name would be thought to exist
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

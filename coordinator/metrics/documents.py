@@ -1,14 +1,15 @@
 """What scoring one item leaves: `scores.json`, and `statistics.json` to score again from."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from coordinator.errors import BadInput
-from coordinator.metrics.metric import Statistics
+
+if TYPE_CHECKING:
+    from coordinator.metrics.metric import Statistics
 
 
 class _Document(BaseModel):
@@ -83,9 +84,9 @@ class ItemStatistics(_Document):
     metrics: dict[str, list[list[int | float]]]
 
 
-def statistics_bytes(item: str, metrics: Mapping[str, Statistics]) -> bytes:
+def statistics_bytes(item: str, metrics: Mapping[str, "Statistics"]) -> bytes:
     """The `statistics.json` of an item, straight from the arrays: metric -> its rows."""
-    rows = {name: np.ascontiguousarray(array) for name, array in metrics.items()}
+    rows = {name: array.copy("C") for name, array in metrics.items()}  # orjson wants them so
     document = {"format": 1, "item": item, "metrics": rows}
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
 

@@ -105,3 +105,11 @@ def test_import_is_cheap() -> None:
         [sys.executable, "-c", code % heavy], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_every_name_of_the_package_is_there() -> None:
+    from coordinator import metrics
+
+    assert all(getattr(metrics, name) is not None for name in metrics.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'sacrebleu'"):
+        metrics.sacrebleu  # noqa: B018

@@ -23,6 +23,7 @@ included, as Linux counts it.
 """
 
 import argparse
+import csv
 import json
 import os
 import shutil
@@ -308,8 +309,9 @@ class Track:
         command = [str(COORDINATOR), "score"]
         command += [text for name, value in flags.items() for text in (f"--{name}", str(value))]
         run = watched(command, self._folder)
-        scores = (output / "summary" / "scores.csv").read_text()
-        missing = [each for each in directions if f"{'-'.join(each)}," not in scores]
+        with (output / "summary" / "scores.csv").open(newline="") as file:
+            there = {row[0] for row in csv.reader(file)}
+        missing = {"-".join(direction) for direction in directions} - there
         if missing:
             raise SystemExit(f"scores.csv lacks {len(missing)} of {len(directions)} directions")
         shutil.rmtree(output)

@@ -44,14 +44,14 @@ class ChrfMetric(SummedMetric):
         arrays: dict[str, NDArray[Any]] = {}
         for number, reference in enumerate(references):
             for part, found in self._prepared_parts(self._text(reference)):
-                arrays |= {f"{number}.{part}.{key}": array for key, array in found.items()}
+                arrays |= {f"r{number}_{part}_{key}": array for key, array in found.items()}
         return Prepared(len(references[0]), len(references), arrays)
 
     def statistics(self, hypotheses: Sequence[str], prepared: Prepared) -> Statistics:
         check_counts(hypotheses, prepared)
         text = self._text(hypotheses)
         found = [
-            np.concatenate(list(self._counts(text, prepared.arrays, f"{number}.")), axis=1)
+            np.concatenate(list(self._counts(text, prepared.arrays, f"r{number}_")), axis=1)
             for number in range(prepared.references)
         ]
         if len(found) == 1:
@@ -90,13 +90,13 @@ class ChrfMetric(SummedMetric):
 
     def _counts(self, text: Text, arrays: Arrays, prefix: str) -> Iterator[Statistics]:
         codes, lengths = text.characters(self._scorer.whitespace)
-        own = _part(arrays, f"{prefix}characters.")
+        own = _part(arrays, f"{prefix}characters_")
         tokens = Tokens(own["table"].take(codes, mode="clip"), lengths)
         yield _rows(own, tokens, self._scorer.char_order)
         if self._scorer.word_order:
             words, counts = _words(text)
-            tokens = Tokens(word_ids(_part(arrays, f"{prefix}vocabulary."), words), counts)
-            yield _rows(_part(arrays, f"{prefix}words."), tokens, self._scorer.word_order)
+            tokens = Tokens(word_ids(_part(arrays, f"{prefix}vocabulary_"), words), counts)
+            yield _rows(_part(arrays, f"{prefix}words_"), tokens, self._scorer.word_order)
 
 
 def _rows(arrays: Arrays, tokens: Tokens, order: int) -> Statistics:

@@ -9,7 +9,6 @@ import numpy as np
 from numba import types
 
 from coordinator.metrics.jit import INT32, INT64, compiled
-from coordinator.metrics.vocabulary import MIX
 
 CODES = types.Array(types.uint32, 1, "C", readonly=True)
 HASHES = types.Array(types.uint64, 1, "C", readonly=True)
@@ -23,7 +22,6 @@ _FEW, _MANY = 32, 1000  # keys: buckets are worth it, and insertion is no longer
 _BUCKET_BITS = 8
 _BITS = 64
 _FIRST_ID = 2  # as in `keys`
-_MIX = np.uint64(MIX)
 
 
 @compiled(types.void(KEYS, NUMBERS, types.int64, types.int64))
@@ -138,13 +136,13 @@ def matches(
             found[segment] = shared[1:]
 
 
-@compiled(types.uint64(CODES, types.uint64))
-def _hash(codes: Any, base: Any) -> Any:
-    value, power = np.uint64(0), np.uint64(1)
-    for code in codes:
-        value += (np.uint64(code) + np.uint64(1)) * power
-        power *= base
-    return (value ^ (value >> np.uint64(32))) * _MIX
+@compiled(types.uint64(CODES, types.uint64, types.uint64))
+def _hash(codes: Any, one: Any, two: Any) -> Any:
+    total = np.uint64(0)
+    for at in range(codes.size):
+        mixed = np.uint64(codes[at]) * one + np.uint64(at) * two
+        total += (mixed ^ (mixed >> np.uint64(32))) * one
+    return (total ^ (total >> np.uint64(32))) * two
 
 
 @compiled(types.boolean(CODES, CODES))
@@ -156,16 +154,28 @@ def _same(codes: Any, others: Any) -> Any:
 
 
 @compiled(
-    types.void(CODES, INT64, INT64, HASHES, INT64, CODES, INT64, INT64, types.uint64, INT32_OUT)
+    types.void(
+        CODES,
+        INT64,
+        INT64,
+        HASHES,
+        INT64,
+        CODES,
+        INT64,
+        INT64,
+        types.uint64,
+        types.uint64,
+        INT32_OUT,
+    )
 )
 def word_ids(
     codes: Any, first: Any, end: Any, hashes: Any, buckets: Any, their_codes: Any, bounds: Any,
-    how: Any, base: Any, ids: Any,
+    how: Any, one: Any, two: Any, ids: Any,
 ) -> None:  # fmt: skip
     """Fill `ids`: see `vocabulary.word_ids`."""
     shift = np.uint64(how[1])
     for word in range(first.size):
-        value = _hash(codes[first[word] : end[word]], base)
+        value = _hash(codes[first[word] : end[word]], one, two)
         at = buckets[value >> shift]
         while hashes[at] < value:
             at += 1

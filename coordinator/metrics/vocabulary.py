@@ -17,8 +17,6 @@ from coordinator.metrics.keys import FIRST_ID, UNKNOWN
 
 Ints = NDArray[np.integer[Any]]
 
-MIX = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2**64
-
 
 @dataclass(frozen=True)
 class Words:
@@ -33,28 +31,43 @@ class Words:
         return self.end - self.first
 
     def hashes(self, seed: int) -> NDArray[np.uint64]:
-        """Equal for equal words, wherever they stand: a polynomial in the code points."""
-        base = int(_base(seed))
-        powers = _powers(base, len(self.codes))
-        sums = np.zeros(len(self.codes) + 1, dtype=np.uint64)
-        np.cumsum((self.codes.astype(np.uint64) + np.uint64(1)) * powers, out=sums[1:])
-        back = _powers(pow(base, -1, 2**64), len(self.codes))
-        hashes = (sums[self.end] - sums[self.first]) * back[self.first]
-        return (hashes ^ (hashes >> np.uint64(32))) * np.uint64(MIX)
+        """Equal for equal words: a sum over their code points, each mixed with its place.
+
+        (A polynomial would be quicker, but some words have the same one for every base.)
+        """
+        inner, places = _spread(self.first, self.lengths)
+        one, two = multipliers(seed)
+        mixed = self.codes[places].astype(np.uint64) * one + inner.astype(np.uint64) * two
+        mixed = (mixed ^ (mixed >> np.uint64(32))) * one
+        sums: NDArray[np.uint64] = np.add.reduceat(mixed, np.cumsum(self.lengths) - self.lengths)
+        return (sums ^ (sums >> np.uint64(32))) * two
 
     def same(self, mine: Ints, other: "Words", theirs: Ints) -> NDArray[np.bool_]:
         """Whether my words `mine` are the words `theirs` of `other`, pair by pair."""
         alike: NDArray[np.bool_] = self.lengths[mine] == other.lengths[theirs]
         mine, theirs = mine[alike], theirs[alike]
         lengths = self.lengths[mine]
-        starts = np.cumsum(lengths) - lengths
-        inner = np.arange(lengths.sum()) - np.repeat(starts, lengths)
-        ours = self.codes[inner + np.repeat(self.first[mine], lengths)]
-        differs = ours != other.codes[inner + np.repeat(other.first[theirs], lengths)]
+        places, others = (
+            _spread(first, lengths)[1] for first in (self.first[mine], other.first[theirs])
+        )
+        differs = self.codes[places] != other.codes[others]
         if differs.any():
-            wrong = np.repeat(np.arange(len(mine)), lengths)[differs]
-            alike[np.flatnonzero(alike)[wrong]] = False
+            wrong = np.repeat(np.flatnonzero(alike), lengths)[differs]
+            alike[wrong] = False
         return alike
+
+
+def multipliers(seed: int) -> tuple[np.uint64, np.uint64]:
+    """Two odd numbers."""
+    one, two = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
+    return np.uint64((one + 2 * seed) % 2**64), np.uint64((two + 2 * seed) % 2**64)
+
+
+def _spread(first: Ints, lengths: Ints) -> tuple[Ints, Ints]:
+    """Of each code point of the words: its place in the word, and in the text."""
+    starts = np.cumsum(lengths) - lengths
+    everywhere = np.arange(lengths.sum())
+    return everywhere - np.repeat(starts, lengths), everywhere + np.repeat(first - starts, lengths)
 
 
 def prepare_vocabulary(words: Words) -> dict[str, NDArray[Any]]:
@@ -73,7 +86,8 @@ def word_ids(arrays: Mapping[str, NDArray[Any]], words: Words) -> NDArray[np.int
     if loops:
         names = ("hashes", "buckets", "codes", "bounds", "how")
         found = (arrays[name] for name in names)
-        loops.word_ids(words.codes, words.first, words.end, *found, _base(arrays["how"][0]), ids)
+        mix = multipliers(int(arrays["how"][0]))
+        loops.word_ids(words.codes, words.first, words.end, *found, *mix, ids)
     else:
         _look_up(arrays, words, ids)
     return ids
@@ -100,7 +114,7 @@ def _with_seed(words: Words, seed: int) -> dict[str, NDArray[Any]]:
     depth = int(np.diff(buckets, append=len(hashes)).max())
     lengths = words.lengths[chosen]
     bounds = np.concatenate([[0], np.cumsum(lengths)])
-    places = np.repeat(words.first[chosen] - bounds[:-1], lengths) + np.arange(bounds[-1])
+    _, places = _spread(words.first[chosen], lengths)
     return {
         "hashes": np.append(hashes, ~np.uint64(0)),
         "buckets": buckets,
@@ -108,22 +122,3 @@ def _with_seed(words: Words, seed: int) -> dict[str, NDArray[Any]]:
         "bounds": np.append(bounds, bounds[-1]),
         "how": np.array([seed, 64 - bits, depth]),
     }
-
-
-def _base(seed: int) -> np.uint64:
-    return np.uint64((MIX + 2 * int(seed)) % 2**64)
-
-
-_kept: dict[int, NDArray[np.uint64]] = {}
-_KEPT = 1 << 20
-
-
-def _powers(base: int, size: int) -> NDArray[np.uint64]:
-    """1, base, base**2, ... modulo 2**64; the first ones are kept, since every text needs them."""
-    powers = _kept.get(base)
-    if powers is None or len(powers) < size:
-        factors = np.full(max(size, 1 << 16), base, dtype=np.uint64)
-        factors[0] = 1
-        powers = np.multiply.accumulate(factors)
-        _kept[base] = powers[:_KEPT]
-    return powers[:size]

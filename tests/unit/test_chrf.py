@@ -151,20 +151,28 @@ def test_thousands_of_lines_with_a_large_alphabet() -> None:
 
 
 @pytest.mark.parametrize("loops", LOOPS, ids=["numpy", "fast"])
-def test_after_a_file(loops: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prepared references are plain arrays, and may be mapped from files, read-only."""
+def test_references_from_files(loops: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are plain arrays, which may be mapped from files, read-only."""
     monkeypatch.setenv("COORDINATOR_SCORING", loops)
     refs, others = sentences(1, 200), sentences(2, 200)
     hyps = damaged(refs, 8)
     metric = ChrfMetric("chrf++", word_order=2)
     prepared = metric.prepare([refs, others])
-    arrays = {}
-    for number, (name, array) in enumerate(prepared.arrays.items()):
-        np.save(tmp_path / f"{number}.npy", array, allow_pickle=False)
-        arrays[name] = np.load(tmp_path / f"{number}.npy", mmap_mode="r")
-    again = metric.statistics(hyps, Prepared(200, 2, arrays))
-    assert again.tolist() == metric.statistics(hyps, prepared).tolist()
-    assert type(again) is np.ndarray
+    mapped = {}
+    for name, array in prepared.arrays.items():
+        assert name.isidentifier()
+        np.save(tmp_path / f"{name}.npy", array, allow_pickle=False)
+        mapped[name] = np.load(tmp_path / f"{name}.npy", mmap_mode="r" if array.size else None)
+    found = metric.statistics(hyps, Prepared(200, 2, mapped))
+    assert found.tolist() == metric.statistics(hyps, prepared).tolist()
+    assert type(found) is np.ndarray
+
+
+def test_long_words_that_are_alike() -> None:
+    """Thue-Morse words: polynomials modulo 2**64 do not tell them apart, whatever their base."""
+    bits = [number.bit_count() % 2 for number in range(4096)]
+    one, other = ("".join("ab"[bit ^ turn] for bit in bits) for turn in (0, 1))
+    assert_same(PLUS, [one, other, f"{one} x"], [other, f"{one} {other}", f"{other} x"])
 
 
 @pytest.mark.needs_data

@@ -7,7 +7,6 @@ from coordinator.errors import BadInput
 from coordinator.metrics.labels import accuracy, f1
 from coordinator.metrics.metric import Metric
 from coordinator.metrics.own import load_own
-from coordinator.metrics.sacrebleu_metric import SacrebleuMetric
 from coordinator.metrics.spec import LABEL_METRICS, MetricSpec, OwnSpec
 
 if TYPE_CHECKING:
@@ -28,10 +27,7 @@ def load_metric(spec: MetricSpec) -> Metric:
         return accuracy(spec.name) if spec.kind == "accuracy" else f1(spec.name, spec.average)
     if spec.kind in ("bleu", "spbleu"):
         return _bleu(spec)
-    switches: dict[str, Any] = dict.fromkeys(spec.switches, True)
-    if spec.kind == "ter":
-        return _ter(spec.name, switches)
-    return _chrf(spec, switches)
+    return _ter(spec) if spec.kind == "ter" else _chrf(spec)
 
 
 def _bleu(spec: MetricSpec) -> Metric:
@@ -69,13 +65,14 @@ def _piece_tokenizer(spec: MetricSpec) -> "Tokenizer":
     return PieceTokenizer(spec.model)
 
 
-def _chrf(spec: MetricSpec, switches: dict[str, Any]) -> Metric:
+def _chrf(spec: MetricSpec) -> Metric:
     from coordinator.metrics.chrf import ChrfMetric
 
+    switches: dict[str, Any] = dict.fromkeys(spec.switches, True)
     return ChrfMetric(spec.name, word_order=2 if spec.kind == "chrf++" else 0, **switches)
 
 
-def _ter(name: str, switches: dict[str, Any]) -> Metric:
-    from sacrebleu.metrics.ter import TER
+def _ter(spec: MetricSpec) -> Metric:
+    from coordinator.metrics.ter import TerMetric
 
-    return SacrebleuMetric(name, TER(**switches))
+    return TerMetric(spec.name, spec.switches)

@@ -36,11 +36,16 @@ def score(
         ),
     ],
     references: Annotated[
-        Path, Parameter(help="folder of <language>.txt, or several as <language>.<n>.txt")
-    ],
+        Path | None,
+        Parameter(help="folder of <language>.txt, or several as <language>.<n>.txt"),
+    ] = None,
     metrics: Annotated[
-        str, Parameter(help="names, as in bleu,chrf++, or a YAML file with the list `metrics`")
-    ] = "bleu,chrf,chrf++",
+        str,
+        Parameter(
+            help="names, or a YAML file with the list `metrics`; default bleu,chrf,chrf++",
+            show_default=False,
+        ),
+    ] = "",
     model: Annotated[Path | None, Parameter(help="SentencePiece file of spbleu")] = None,
     output: Annotated[Path, Parameter(help="where scores go; default scores")] = Path("scores"),
     processes: Annotated[
@@ -65,6 +70,12 @@ def score(
     languages: Annotated[
         Path | None, Parameter(help="table of languages and their groups, in place of the shipped")
     ] = None,
+    registry: Annotated[
+        Path | None, Parameter(help="YAML file of tasks, with their datasets and metrics")
+    ] = None,
+    task: Annotated[
+        str, Parameter(help="the task of the registry to score", show_default=False)
+    ] = "",
     common: Common = NO_COMMON,
 ) -> int:
     """Score translations that are stored already. No batch, cluster or ledger is needed.
@@ -78,6 +89,9 @@ def score(
 
     coordinator score --predictions outputs/my-other-batch --references references
     --processes 2 --json
+
+    coordinator score --registry inputs/tasks.yml --task phrasebook
+    --predictions inputs/tasks/predictions
     """
     output_lines = Output(as_json=common.json)
     request = ScoreRequest(
@@ -92,6 +106,8 @@ def score(
         sources=sources,
         prepared=prepared,
         languages=languages,
+        registry=registry,
+        task=task,
     )
     with Scoring(output_lines) as display:
         found = score_stored(request, display.on_progress)

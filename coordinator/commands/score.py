@@ -5,13 +5,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coordinator.errors import BadInput, UsageError
-from coordinator.metrics import MetricSpec, parse_metrics, read_languages
-from coordinator.scoring import Finished, Setup, plan, score_predictions
+from coordinator.metrics import (
+    DEFAULT_METRICS,
+    LanguageTable,
+    MetricSpec,
+    parse_metrics,
+    read_languages,
+)
+from coordinator.scoring import (
+    Finished,
+    Plan,
+    Setup,
+    plan,
+    plan_task,
+    read_registry,
+    score_predictions,
+)
 from coordinator.settings import read_yaml
 
 PREPARED = ".prepared"
 _LISTS = (".yml", ".yaml")
 _MODEL_KIND = "spbleu"
+_Metrics = tuple[MetricSpec, ...]
 
 
 @dataclass(frozen=True)
@@ -19,16 +34,20 @@ class ScoreRequest:
     """What is to be scored, and how.
 
     Attributes:
-        metrics: names, separated by commas, or the path of a YAML file with the list `metrics`.
+        references: folder of references; None with a task, which has its own.
+        metrics: names, separated by commas, or the path of a YAML file with the list `metrics`;
+            "" = the default ones, or the task's.
         model: the SentencePiece file of those metrics that were only named and need one.
         expected: a file with the items that there should be.
         sources: folder of source texts, to look for copies of them.
         prepared: folder of prepared references; None = in the output folder.
         languages: a table of languages in place of the shipped one.
+        registry: a YAML file of tasks.
+        task: the one of them that is scored.
     """
 
     predictions: Path
-    references: Path
+    references: Path | None
     metrics: str
     output: Path
     processes: int
@@ -38,6 +57,8 @@ class ScoreRequest:
     sources: Path | None = None
     prepared: Path | None = None
     languages: Path | None = None
+    registry: Path | None = None
+    task: str = ""
 
 
 def score(
@@ -51,8 +72,20 @@ def score(
     """
     if request.expected and request.all_pairs:
         raise UsageError("--expected and --all-pairs each say what is expected", hint="give one")
-    metrics = read_metrics(request.metrics, request.model)
     table = read_languages(request.languages) if request.languages else read_languages()
+    made = _of_task(request) if request.task or request.registry else _of_folders(request, table)
+    planned, metrics = made
+    prepared = request.prepared or request.output / PREPARED
+    setup = Setup(metrics, request.output, prepared)
+    return score_predictions(
+        planned, setup, table, processes=request.processes, on_progress=on_progress
+    )
+
+
+def _of_folders(request: ScoreRequest, table: LanguageTable) -> tuple[Plan, _Metrics]:
+    if request.references is None:
+        raise UsageError("nothing to compare with", hint="give --references, or --task")
+    metrics = read_metrics(request.metrics or ",".join(DEFAULT_METRICS), request.model)
     planned = plan(
         request.predictions,
         request.references,
@@ -61,11 +94,21 @@ def score(
         sources=request.sources,
         known=table.codes,
     )
-    prepared = request.prepared or request.output / PREPARED
-    setup = Setup(metrics, request.output, prepared)
-    return score_predictions(
-        planned, setup, table, processes=request.processes, on_progress=on_progress
-    )
+    return planned, metrics
+
+
+def _of_task(request: ScoreRequest) -> tuple[Plan, _Metrics]:
+    if request.registry is None or not request.task:
+        raise UsageError("--task and --registry go together", hint="give both")
+    others = {
+        "--references": request.references, "--metrics": request.metrics,
+        "--model": request.model, "--expected": request.expected,
+        "--all-pairs": request.all_pairs, "--sources": request.sources,
+    }  # fmt: skip
+    if given := [flag for flag, value in others.items() if value]:
+        raise UsageError(f"--task with {', '.join(given)}", hint="the registry says what they say")
+    task = read_registry(request.registry).task(request.task)
+    return plan_task(task, request.predictions, request.output), task.metrics
 
 
 def read_metrics(text: str, model: Path | None) -> tuple[MetricSpec, ...]:

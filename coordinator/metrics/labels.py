@@ -23,6 +23,8 @@ class LabelMetric(Metric):
         BadInput: scikit-learn is not installed.
     """
 
+    is_of_texts = False
+
     def __init__(
         self, name: str, score: Callable[[ModuleType, Any, Any], float], what: str
     ) -> None:

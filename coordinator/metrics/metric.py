@@ -41,9 +41,11 @@ class Metric(ABC):
     Attributes:
         name: its key in outputs.
         tokenizer_sha256: of the tokenizer's file, or "" where it has none.
+        is_of_texts: whether it compares texts, which may be suspicious; labels are not.
     """
 
     tokenizer_sha256 = ""
+    is_of_texts = True
 
     def __init__(self, name: str) -> None:
         self.name = name

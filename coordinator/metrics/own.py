@@ -71,6 +71,7 @@ class Guarded(Metric):
     def __init__(self, name: str, target: str, metric: Metric, code: str) -> None:
         super().__init__(name)
         self._target, self._metric, self._code = target, metric, code
+        self.is_of_texts = metric.is_of_texts
 
     @property
     def recipe(self) -> str:

@@ -85,6 +85,7 @@ class Scorer:
 
     def __init__(self, metrics: Sequence[MetricSpec], store: PreparedStore | None = None) -> None:
         self._metrics = [load_metric(spec) for spec in metrics]
+        self._is_of_texts = any(metric.is_of_texts for metric in self._metrics)
         self._store = store
         self._kept = _Kept()
 
@@ -99,7 +100,10 @@ class Scorer:
         statistics = statistics_bytes(task.item, rows)
         results = {m.name: _result(m, rows[m.name], task) for m in self._metrics}
         scores = _scores(task, results).model_copy(
-            update={"statistics_sha256": sha256(statistics).hexdigest(), "suspicious": _signs(task)}
+            update={
+                "statistics_sha256": sha256(statistics).hexdigest(),
+                "suspicious": _signs(task) if self._is_of_texts else None,
+            }
         )
         return Scored(scores, statistics)
 

@@ -123,11 +123,11 @@ class Scoring(_OnTerminal):
 
     def on_progress(self, done: int, total: int) -> None:
         now = time.monotonic()
-        pause = _REDRAW_SECONDS if self._live else _PLAIN_SECONDS / 10
-        if now - self._said_at < pause:
+        pause = _REDRAW_SECONDS if self._live else _PLAIN_SECONDS / 3
+        if not 0 < done < total or now - self._said_at < pause:
             return
         self._said_at = now
-        left = duration((now - self._began) / done * (total - done)) if done else "?"
+        left = duration((now - self._began) / done * (total - done))
         text = f"{done:,} of {total:,} directions, {left} left"
         if self._live:
             bar = ProgressBar(total=max(1, total), completed=done, width=28)

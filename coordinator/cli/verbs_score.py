@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Group, Parameter, validators
 
@@ -12,11 +12,11 @@ from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
 from coordinator.cli.words import plural
-from coordinator.commands.score import ScoreRequest
-from coordinator.commands.score import score as score_stored
 from coordinator.domain.shown import for_terminal
 from coordinator.errors import ExitCode
-from coordinator.scoring import Finished
+
+if TYPE_CHECKING:
+    from coordinator.scoring import Finished
 
 SCORES = Group("Scores", sort_key=4)
 _SHOWN_SUSPICIOUS = 5
@@ -93,6 +93,9 @@ def score(
     coordinator score --registry inputs/tasks.yml --task phrasebook
     --predictions inputs/tasks/predictions
     """
+    from coordinator.commands.score import ScoreRequest  # no other verb needs what it imports
+    from coordinator.commands.score import score as score_stored
+
     output_lines = Output(as_json=common.json)
     request = ScoreRequest(
         predictions=predictions,
@@ -115,7 +118,7 @@ def score(
     return ExitCode.SOME_FAILED if found.summary.problems else ExitCode.OK
 
 
-def _document(found: Finished) -> dict[str, Any]:
+def _document(found: "Finished") -> dict[str, Any]:
     summary = found.summary
     return {
         "output": str(found.output),
@@ -132,7 +135,7 @@ def _document(found: Finished) -> dict[str, Any]:
     }
 
 
-def _lines(found: Finished) -> Iterator[str]:
+def _lines(found: "Finished") -> Iterator[str]:
     summary = found.summary
     known = f", {found.known:,} of them before" if found.known else ""
     of_all = f"{len(summary.scores):,} of {plural(len(summary.expected), 'direction')}"

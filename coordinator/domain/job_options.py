@@ -20,6 +20,7 @@ class ScoringOptions(_Options):
     """Metrics over translations and references; see `coordinator.metrics`."""
 
     metrics: list[str | dict[str, Any]] = ["bleu", "chrf", "chrf++"]
+    prepared: str | None = None  # a folder of the node that keeps prepared references
 
 
 class CommandOptions(_Options):

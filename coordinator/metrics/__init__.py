@@ -8,7 +8,7 @@ asked for, since most verbs score nothing.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from coordinator.metrics.aggregate import Average, average, averages, score_rows
+from coordinator.metrics.aggregate import Average, average, averages
 from coordinator.metrics.documents import (
     ItemScores,
     ItemStatistics,
@@ -27,6 +27,7 @@ from coordinator.metrics.spec import (
     lower_is_better,
     parse_metrics,
 )
+from coordinator.metrics.tables import score_rows, suspicious_rows
 
 if TYPE_CHECKING:
     from coordinator.metrics.load import load_metric
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     )
     from coordinator.metrics.slices import TagScore, scores_by_tag
     from coordinator.metrics.store import PreparedStore
-    from coordinator.metrics.suspicious import examine, suspicious_rows
+    from coordinator.metrics.suspicious import examine
     from coordinator.metrics.text_metric import TextMetric
 
 _LATER = {
@@ -55,7 +56,7 @@ _LATER = {
     ),
     "slices": ("TagScore", "scores_by_tag"),
     "store": ("PreparedStore",),
-    "suspicious": ("examine", "suspicious_rows"),
+    "suspicious": ("examine",),
     "text_metric": ("TextMetric",),
 }
 _MODULES = {name: module for module, names in _LATER.items() for name in names}

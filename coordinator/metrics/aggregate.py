@@ -56,19 +56,3 @@ def averages(
     return {
         name: average({item: scores.get(item, {}).get(name) for item in wanted}) for name in names
     }
-
-
-def score_rows(
-    scores: Mapping[str, Mapping[str, float]], means: Mapping[str, Average]
-) -> list[list[str | float | None]]:
-    """`scores.csv`: item by metric, a header first, and last the averages.
-
-    Args:
-        scores: item -> metric -> score; items without any have no row.
-        means: of the metrics that there shall be, in their order.
-    """
-    rows: list[list[str | float | None]] = [["item", *means]]
-    for item in sorted(item for item, values in scores.items() if values):
-        rows.append([item, *(scores[item].get(metric) for metric in means)])
-    last = [mean.value if mean.complete else str(mean) for mean in means.values()]
-    return [*rows, ["average", *last]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coordinator.metrics.aggregate import Average, average
-from coordinator.metrics.languages import UNKNOWN, LanguageTable
+from coordinator.metrics.languages import LanguageTable
 
 Scores = Mapping[str, Mapping[str, float]]  # item -> metric -> score
 Directions = Mapping[str, tuple[str, str]]  # item -> source and target language; "" = not known
@@ -55,14 +55,18 @@ def group_averages(
         scores: of the items that have any.
         directions: all that are expected.
         metrics: in the order of the result.
-        table: tells the groups; languages that it does not know are a group, `unknown`.
+        table: tells the groups; languages that it does not know are a group, `unknown`. A direction
+            whose languages nobody knows may be of any group: it makes all of them incomplete.
     """
     members: defaultdict[Key, list[str]] = defaultdict(list)
     for item, languages in directions.items():
-        for key in _groups(*languages, table):
-            members[key].append(item)
+        if all(languages):
+            for key in _groups(*languages, table):
+                members[key].append(item)
+    anywhere = [item for item, languages in directions.items() if not all(languages)]
+    members["all", "", ""] = members["all", "", ""]  # there, though nothing else is
     return [
-        GroupAverage(*key, metric, average({i: scores.get(i, {}).get(metric) for i in items}))
+        GroupAverage(*key, metric, _average(scores, items, anywhere, metric))
         for key, items in sorted(members.items(), key=lambda entry: _place(entry[0]))
         for metric in metrics
     ]
@@ -85,6 +89,11 @@ def matrix(scores: Scores, directions: Directions, metric: str) -> list[list[str
     return rows
 
 
+def _average(scores: Scores, items: Sequence[str], anywhere: Sequence[str], metric: str) -> Average:
+    known = {item: scores.get(item, {}).get(metric) for item in items}
+    return average(known | dict.fromkeys(anywhere))
+
+
 def _groups(source: str, target: str, table: LanguageTable) -> Iterator[Key]:
     yield "all", "", ""
     ends = [_properties(language, table) for language in (source, target)]
@@ -97,7 +106,7 @@ def _groups(source: str, target: str, table: LanguageTable) -> Iterator[Key]:
 
 
 def _properties(code: str, table: LanguageTable) -> dict[str, str]:
-    return {"language": code or UNKNOWN} | vars(table.find(code))
+    return {"language": code} | vars(table.find(code))
 
 
 def _place(key: Key) -> tuple[int, int, str]:

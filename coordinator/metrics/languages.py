@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import langcodes
-
 from coordinator.errors import BadInput, Problem
 
 COLUMNS = ("code", "name", "family", "script", "resource")
@@ -106,6 +104,8 @@ def _refused(path: Path, problems: list[Problem]) -> BadInput:
 @functools.cache
 def _plain(code: str) -> str:
     """The language alone: Standard Arabic is Arabic, and `fra-CA` is `fr`."""
+    import langcodes  # most verbs ask for no language
+
     try:
         tag = langcodes.standardize_tag(code.replace("_", "-"), macro=True)
         return langcodes.Language.get(tag).language or code

@@ -5,7 +5,7 @@ that a table of dashes or a text that is left in English on purpose raises no su
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,17 +30,6 @@ FAR_RATIO = 3.0  # as long, or one third: a far outlier
 FAR_LENGTH = 20  # characters; next to shorter texts any length may be right
 TEXT_RATIO = 2.0  # the whole text against the reference
 EXPECTED_SCRIPT = 0.05  # of the reference's lines: a script that the language is written in
-
-_COUNTS = (
-    "sentences",
-    "empty",
-    "copied",
-    "repeated",
-    "loops",
-    "wrong_script",
-    "far_lengths",
-    "length_ratio",
-)
 
 _TRIES = 8  # places that they are found at
 
@@ -72,15 +61,6 @@ def examine(
         lengths_against="" if others is None else "source" if references is None else "reference",
     )
     return found.model_copy(update={"flags": tuple(_flags(found))})
-
-
-def suspicious_rows(found: Mapping[str, Suspicious]) -> list[list[str | int | float | None]]:
-    """`suspicious.csv`: of each item its counts of lines, and what is wrong; a header first."""
-    rows: list[list[str | int | float | None]] = [["item", *_COUNTS, "what"]]
-    for item in sorted(found):
-        counts = found[item].model_dump(include=set(_COUNTS))
-        rows.append([item, *(counts[name] for name in _COUNTS), "; ".join(found[item].flags)])
-    return rows
 
 
 # one sign each

@@ -8,7 +8,7 @@ from typing import Any
 from coordinator.domain.handoff import Handoff, HandoffItem
 from coordinator.domain.work import Done
 from coordinator.errors import BadInput
-from coordinator.metrics import DEFAULT_METRICS, parse_metrics
+from coordinator.metrics import DEFAULT_METRICS, PreparedStore, parse_metrics
 from coordinator.scoring.files import about, read_hypotheses, read_reference
 from coordinator.scoring.references import read_references
 from coordinator.scoring.scorer import Scored, Scorer, Task
@@ -18,7 +18,8 @@ class ScoringJob:
     """Scores input `translations` (JSONL) against input `reference` (one sentence a line).
 
     Leaves `scores.json` and `statistics.json`. `options.metrics` says which metrics; a relative
-    `model` in it starts at the worker's folder.
+    `model` in it starts at the worker's folder. Prepared references are kept in memory, those of
+    one text at a time, and in the folder `options.prepared` where that is given.
 
     Raises:
         BadInput: the metrics cannot be used here.
@@ -26,7 +27,8 @@ class ScoringJob:
 
     def __init__(self, handoff: Handoff) -> None:
         entries = handoff.options.get("metrics", DEFAULT_METRICS)
-        self._scorer = Scorer(parse_metrics(entries, where=f"step {handoff.step}"))
+        metrics = parse_metrics(entries, where=f"step {handoff.step}")
+        self._scorer = Scorer(metrics, _store(handoff.options.get("prepared")))
 
     def run(self, item: HandoffItem, inputs: Mapping[str, Path], out: Path) -> Done:
         began = time.monotonic()
@@ -41,6 +43,10 @@ class ScoringJob:
                 "seconds": time.monotonic() - began,
             }
         )
+
+
+def _store(folder: object) -> PreparedStore | None:
+    return PreparedStore(Path(folder)) if folder and isinstance(folder, str) else None
 
 
 def _task(item: HandoffItem, inputs: Mapping[str, Path]) -> Task:

@@ -6,6 +6,7 @@ these very references; whatever else lies there is made anew. The folder may be 
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from coordinator.metrics.metric import Metric, Prepared
 from coordinator.metrics.texts import pack
 
 _MANIFEST = "manifest.json"
+_NAME = re.compile(r"\w+(?:\.\w+)*", re.ASCII)  # of an array, and so of its file
 _LARGEST_MANIFEST = 1_000_000  # bytes; hundreds of arrays
 
 
@@ -113,7 +115,7 @@ def _read(entry: Path, identity: tuple[str, str, int]) -> Prepared | None:
 
 def _mapped(entry: Path, described: Mapping[str, _Array]) -> dict[str, NDArray[Any]]:
     """Raises ValueError: a file is not what the manifest says."""
-    if not described or not all(name.isidentifier() for name in described):
+    if not described or not all(map(_NAME.fullmatch, described)):
         raise ValueError("names that no metric gives")
     return {name: _map(entry / f"{name}.npy", array) for name, array in described.items()}
 

@@ -64,8 +64,10 @@ def test_statistics_are_the_same_from_the_folder(kind: str, tmp_path: Path) -> N
     metric, store = load_metric(MetricSpec(kind)), PreparedStore(tmp_path)
     wanted = metric.statistics(HYPS, metric.prepare([REFS, HYPS]))
     for _ in range(2):
-        found = metric.statistics(HYPS, store.prepared(metric, [REFS, HYPS]))
-        np.testing.assert_array_equal(found, wanted)
+        prepared = store.prepared(metric, [REFS, HYPS])
+        mapped = [array for array in prepared.arrays.values() if array.size]
+        assert all(isinstance(array, np.memmap) for array in mapped)  # not only made and used
+        np.testing.assert_array_equal(metric.statistics(HYPS, prepared), wanted)
 
 
 def test_other_texts_and_other_recipes_are_other_entries(tmp_path: Path) -> None:

@@ -37,10 +37,16 @@ class Words:
         """
         inner, places = _spread(self.first, self.lengths)
         one, two = multipliers(seed)
-        mixed = self.codes[places].astype(np.uint64) * one + inner.astype(np.uint64) * two
-        mixed = (mixed ^ (mixed >> np.uint64(32))) * one
-        sums: NDArray[np.uint64] = np.add.reduceat(mixed, np.cumsum(self.lengths) - self.lengths)
-        return (sums ^ (sums >> np.uint64(32))) * two
+        mixed = self.codes[places] * one
+        mixed += inner.astype(np.uint32) * two
+        mixed ^= mixed >> np.uint64(32)
+        mixed *= one
+        until = np.zeros(len(mixed) + 1, dtype=np.uint64)
+        np.cumsum(mixed, out=until[1:])
+        ends = np.cumsum(self.lengths)
+        sums = until[ends] - until[ends - self.lengths]
+        hashes: NDArray[np.uint64] = (sums ^ (sums >> np.uint64(32))) * two
+        return hashes
 
     def same(self, mine: Ints, other: "Words", theirs: Ints) -> NDArray[np.bool_]:
         """Whether my words `mine` are the words `theirs` of `other`, pair by pair."""
@@ -67,7 +73,8 @@ def _spread(first: Ints, lengths: Ints) -> tuple[Ints, Ints]:
     """Of each code point of the words: its place in the word, and in the text."""
     starts = np.cumsum(lengths) - lengths
     everywhere = np.arange(lengths.sum())
-    return everywhere - np.repeat(starts, lengths), everywhere + np.repeat(first - starts, lengths)
+    inner = everywhere - np.repeat(starts, lengths)
+    return inner, np.repeat(first, lengths) + inner
 
 
 def prepare_vocabulary(words: Words) -> dict[str, NDArray[Any]]:

@@ -96,6 +96,13 @@ def _merge(ours: Any, theirs: Any, width: Any, order: Any, open_: Any, shared: A
         their[n - 1] += their[n]
 
 
+@compiled(types.void(NUMBERS, INT64, types.int64))
+def _renumber(number: Any, own: Any, first: Any) -> None:
+    """Give a segment's own tokens the numbers from `first` on; with 0, take them away again."""
+    for at in range(own.size):
+        number[own[at]] = first + at if first else 0
+
+
 @compiled(types.void(INT32, INT64, HASHES, INT64, INT64, INT64, TABLE, COUNTS))
 def matches(
     ids: Any, starts: Any, keys: Any, their_starts: Any, own: Any, own_starts: Any, blocks: Any,
@@ -105,13 +112,11 @@ def matches(
     order, longest, most = found.shape[1], 0, 0
     for segment in range(starts.size - 1):
         longest = max(longest, starts[segment + 1] - starts[segment])
-    for at in range(ids.size):
-        most = max(most, ids[at])
-    for at in range(own.size):
-        most = max(most, own[at])
-    number = np.zeros(most + 1, np.int64)
-    for at in range(number.size if own_starts.size == 0 else 0):
-        number[at] = at
+    for token in ids:
+        most = max(most, token)
+    for token in own:
+        most = max(most, token)
+    number = np.arange(most + 1) if own_starts.size == 0 else np.zeros(most + 1, np.int64)
     numbers, ours = np.empty(longest, np.int64), np.empty(longest, np.uint64)
     spare, open_ = np.empty(longest, np.uint64), np.empty(2 * order + 2, np.int64)
     shared, ends = np.empty(order + 1, np.int64), np.empty(1 << _BUCKET_BITS, np.int64)
@@ -121,14 +126,11 @@ def matches(
             continue
         for segment in range(blocks[block, 0], blocks[block, 1]):
             low, size = starts[segment], starts[segment + 1] - starts[segment]
-            if own_starts.size:
-                for at in range(own_starts[segment], own_starts[segment + 1]):
-                    number[own[at]] = at - own_starts[segment] + _FIRST_ID
+            mine = own[own_starts[segment] : own_starts[segment + 1]] if own_starts.size else own
+            _renumber(number, mine, _FIRST_ID)
             for at in range(size):
                 numbers[at] = number[ids[low + at]]
-            if own_starts.size:
-                for at in range(own_starts[segment], own_starts[segment + 1]):
-                    number[own[at]] = 0
+            _renumber(number, mine, 0)
             _fill(ours[:size], numbers, width, order)
             _sort(ours[:size], spare, ends, order * width)
             theirs = keys[their_starts[segment] : their_starts[segment + 1]]

@@ -41,7 +41,7 @@ from typing import Any
 
 import psutil
 import sentencepiece
-from oracle import MODELS, model_file, plain, put_models, scorer
+from oracle import MODELS, forget, model_file, plain, put_models, scorer
 from predictions import DIRECTIONS, SENTENCES, Corpus, Direction, data_folder, write
 
 from coordinator.metrics import Metric, load_metric, parse_metrics
@@ -183,6 +183,7 @@ def contest(texts: Texts, cases: Sequence[Case], rounds: int) -> dict[str, list[
 
 def timed(case: Case, direction: Direction) -> float:
     os.environ[SWITCH] = case.way
+    forget()
     began = time.process_time()
     case.score(direction)
     return time.process_time() - began

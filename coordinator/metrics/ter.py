@@ -62,6 +62,9 @@ class TerMetric(SummedMetric):
     def score_of_sum(self, row: Sequence[int | float]) -> float:
         return float(self._ter._compute_score_from_stats(list(row)).score)
 
+    def scores_of_sums(self, rows: Statistics) -> NDArray[Any]:
+        return ter_scores(rows)
+
     def sentence_scores(self, statistics: Statistics) -> NDArray[np.float64]:
         return ter_scores(statistics)
 

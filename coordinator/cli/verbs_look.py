@@ -1,17 +1,14 @@
 """Verbs that only look: status, ls, report, compare, job-name."""
 
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 from rich.table import Table
 from rich.text import Text
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.live import Checking
 from coordinator.cli.options import LOOK, NO_COMMON, Common, one_name
 from coordinator.cli.output import Output
 from coordinator.cli.show import counts_line, status_lines
@@ -21,14 +18,10 @@ from coordinator.commands import status as looking
 from coordinator.commands.reporting import Comparison
 from coordinator.commands.reporting import compare as compare_batches
 from coordinator.commands.reporting import report as write_report
-from coordinator.commands.significance import Significance
-from coordinator.commands.significance import significance as test_batches
 from coordinator.domain.names import JobName
 from coordinator.domain.shown import for_terminal
 from coordinator.errors import BadInput, ExitCode, UsageError
-from coordinator.reports import LEVEL, render
-
-_SHOWN = 10  # items that could not be tested
+from coordinator.reports import render
 
 
 def add_to(app: App) -> None:
@@ -174,12 +167,10 @@ def compare(
     document = asdict(found)
     lines: list[Table | str] = [_comparison_table(found), *_left_out(found)]
     if significance:
-        with Checking(output) as display:
-            tested = test_batches(
-                settings, a, b, found.common, significance, clock, display.on_progress
-            )
-        document["significance"] = _tests_document(tested)
-        lines += ["", *_tests_lines(tested)]
+        from coordinator.cli.significance import tested  # numpy takes a while to import
+
+        document["significance"], more = tested(output, settings, clock, found, significance)
+        lines += ["", *more]
     output.result({"comparison": document}, *lines)
     return ExitCode.OK
 
@@ -203,27 +194,6 @@ def _left_out(found: Comparison) -> list[str]:
         for name, items in ((found.a, found.only_a), (found.b, found.only_b))
         if items
     ]
-
-
-def _tests_document(found: Significance) -> dict[str, Any]:
-    tests = [{**asdict(test), "verdict": test.verdict} for test in found.tests]
-    return {**asdict(found), "tests": tests}
-
-
-def _tests_lines(found: Significance) -> Iterator[Table | str]:
-    """How often each metric's difference is more than chance; what could not be tested, and why."""
-    yield f"paired {found.test}, p < {LEVEL:g} after correction for the number of items:"
-    columns = ("metric", "items", "better", "worse", "unclear")
-    table = Table(*columns, box=None, pad_edge=False)
-    for metric in dict.fromkeys(test.metric for test in found.tests):
-        verdicts = Counter(test.verdict for test in found.tests if test.metric == metric)
-        counts = (verdicts.total(), *(verdicts[name] for name in columns[2:]))
-        table.add_row(Text(for_terminal(metric)), *(f"{count:,}" for count in counts))
-    yield table
-    for each in found.untested[:_SHOWN]:
-        yield f"not tested: {for_terminal(each.item)}: {for_terminal(each.reason)}"
-    if (more := len(found.untested) - _SHOWN) > 0:
-        yield f"and {more:,} more not tested; --json names them all"
 
 
 def job_name(

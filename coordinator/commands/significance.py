@@ -12,7 +12,13 @@ from coordinator.metrics import read_scores, sacrebleu_seed
 from coordinator.metrics.significance import Method
 from coordinator.metrics.stored import read_statistics
 from coordinator.parallel import ordered_map
-from coordinator.reports import Difference, ScoredItem, Untested, adjusted, differences_of
+from coordinator.reports.significance import (
+    Difference,
+    ScoredItem,
+    Untested,
+    adjusted,
+    differences_of,
+)
 from coordinator.settings import Settings
 from coordinator.storage import Storage, open_storage
 

@@ -7,32 +7,18 @@ from coordinator.reports.item_log import ItemLog
 from coordinator.reports.render import render
 from coordinator.reports.report import local_reports, read_scores
 from coordinator.reports.resubmit import items_to_resubmit
-from coordinator.reports.significance import (
-    LEVEL,
-    Difference,
-    ScoredItem,
-    Untested,
-    adjusted,
-    differences_of,
-)
 from coordinator.reports.summary import Counts, Summary
 from coordinator.reports.tree import Note
 
 __all__ = [
-    "LEVEL",
     "ComparisonRow",
     "Counts",
-    "Difference",
     "ErrorGroup",
     "ItemLog",
     "Message",
     "Note",
-    "ScoredItem",
     "Summary",
-    "Untested",
-    "adjusted",
     "compare_scores",
-    "differences_of",
     "items_to_resubmit",
     "local_reports",
     "read_scores",

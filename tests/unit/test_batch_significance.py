@@ -13,8 +13,7 @@ from coordinator.commands import significance as command
 from coordinator.errors import BadInput
 from coordinator.metrics import paired_test, parse_metrics
 from coordinator.metrics.stored import formula_of, read_statistics
-from coordinator.reports import ScoredItem, adjusted, differences_of
-from coordinator.reports.significance import Difference
+from coordinator.reports.significance import Difference, ScoredItem, adjusted, differences_of
 from coordinator.scoring import score_files
 from coordinator.settings import Settings
 from tests.corpora import sentences

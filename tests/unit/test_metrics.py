@@ -94,6 +94,11 @@ def test_real_text(target: str, test_data: Any) -> None:
         assert_same(entry, oracle(), hyps[:count], refs[:count])
 
 
+def test_floats_are_added_one_after_the_other() -> None:
+    """As sacrebleu adds the mean lengths of several references; the exact sum would be 2."""
+    assert summed(np.array([[1.0], [1e100], [1.0], [-1e100]])) == [0.0]
+
+
 def test_a_score_is_no_mean_of_segment_scores() -> None:
     metric = load_metric(parse_metrics(["chrf"])[0])
     rows = metric.statistics(

@@ -206,16 +206,19 @@ def _clipped(index: NgramIndex, nodes: Ids, bounds: NDArray[np.int64]) -> NDArra
 
 
 def _find(token: Ids, low: Ids, high: Ids, wanted: Ids) -> NDArray[np.int64]:
-    """Each `wanted` in its own sorted stretch token[low:high]: where it is, or -1 (bisection)."""
+    """Each `wanted` in its own sorted stretch token[low:high]: where it is, or -1.
+
+    Bisection of all at once, by steps of powers of two; `at` is the last one known to be smaller.
+    """
     if not token.size:
         return np.full(low.size, -1, np.int64)
-    last = token.size - 1
-    at, size = low.astype(np.int64), (high - low).astype(np.int64)
-    for _ in range(int(size.max(initial=0)).bit_length()):
-        half = size >> 1
-        middle = at + half
-        right = (size > 0) & (token[np.minimum(middle, last)] < wanted)
-        at = np.where(right, middle + 1, at)
-        size = np.where(right, size - half - 1, half)
-    there = (at < high) & (token[np.minimum(at, last)] == wanted)
+    at = low.astype(np.int64) - 1
+    longest = int((high - low).max(initial=0))
+    for step in (1 << bit for bit in reversed(range(longest.bit_length()))):
+        ahead = at + step
+        smaller = token.take(ahead, mode="clip") < wanted
+        smaller &= ahead < high
+        np.add(at, step, out=at, where=smaller)
+    at += 1
+    there = (token.take(at, mode="clip") == wanted) & (at < high)
     return np.where(there, at, -1)

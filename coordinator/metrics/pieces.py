@@ -61,15 +61,21 @@ class PieceTokenizer(Tokenizer):
         slow = _lines_with(~self._plain[tokens.ids], tokens.offsets)
         if not slow.size:
             return tokens
-        for line in slow.tolist():
-            rows[line] = self._numbers(self.pieces(lines[line]).split(), vocabulary)
+        numbers = self._as_text([lines[k] for k in slow.tolist()], vocabulary)
+        for line, row in zip(slow.tolist(), numbers, strict=True):
+            rows[line] = row
         return Tokens.of(rows)
 
-    def _numbers(self, tokens: list[str], vocabulary: Vocabulary) -> NDArray[np.int32]:
-        unknown = self._processor.unk_id()
-        numbers = self._processor.piece_to_id(tokens)
-        pairs = zip(tokens, numbers, strict=True)
-        return np.array([vocabulary[t] if n == unknown else n for t, n in pairs], np.int32)
+    def _as_text(self, lines: list[str], vocabulary: Vocabulary) -> list[NDArray[np.int32]]:
+        """The tokens of each line; one whose text is no piece is the vocabulary's."""
+        rows = [
+            " ".join(row).split() for row in self._processor.EncodeAsPieces(lines, num_threads=1)
+        ]
+        tokens = [token for row in rows for token in row]
+        numbers = np.array(self._processor.piece_to_id(tokens), np.int32)
+        for at in np.flatnonzero(numbers == self._processor.unk_id()).tolist():
+            numbers[at] = vocabulary[tokens[at]]
+        return np.split(numbers, np.cumsum([len(row) for row in rows])[:-1])
 
     @functools.cached_property
     def _plain(self) -> NDArray[np.bool_]:

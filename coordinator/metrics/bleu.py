@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 from sacrebleu.metrics.bleu import BLEU, MAX_NGRAM_ORDER
 
 from coordinator.metrics.formulas import bleu_scores
-from coordinator.metrics.metric import Prepared, Statistics, SummedMetric, check_counts
+from coordinator.metrics.metric import (
+    Prepared,
+    Statistics,
+    SummedMetric,
+    check_counts,
+    check_references,
+)
 from coordinator.metrics.ngrams import NgramIndex, totals
 from coordinator.metrics.texts import pack, unpack
 from coordinator.metrics.tokens import GrowingVocabulary, Tokenizer, Vocabulary
@@ -42,6 +48,7 @@ class BleuMetric(SummedMetric):
         return f"bleu-ngrams {_FORMAT} {case} {self._tokenizer.recipe}"
 
     def prepare(self, references: Sequence[Sequence[str]]) -> Prepared:
+        check_references(references)
         lines = [self._cleaned(line) for reference in references for line in reference]
         vocabulary = GrowingVocabulary(self._tokenizer.first)
         tokens = self._tokenizer.encode(lines, vocabulary)

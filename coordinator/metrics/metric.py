@@ -61,6 +61,9 @@ class Metric(ABC):
 
         Args:
             references: one or several translations of the whole text, each with as many sentences.
+
+        Raises:
+            BadInput: none, or of different length (`check_references`).
         """
 
     @abstractmethod
@@ -125,7 +128,7 @@ def check_counts(hypotheses: Sequence[str], prepared: Prepared) -> None:
 
 def check_references(references: Sequence[Sequence[str]]) -> None:
     """Raises:
-    BadInput: no reference, or several of different length.
+    BadInput: no reference, or several of different length. (sacrebleu would go by the shortest.)
     """
     sizes = [len(reference) for reference in references]
     if len(set(sizes)) != 1:

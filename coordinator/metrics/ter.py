@@ -13,7 +13,13 @@ from sacrebleu.metrics.ter import TER
 
 from coordinator.metrics.compiled import kernels
 from coordinator.metrics.formulas import ter_scores
-from coordinator.metrics.metric import Prepared, Statistics, SummedMetric, check_counts
+from coordinator.metrics.metric import (
+    Prepared,
+    Statistics,
+    SummedMetric,
+    check_counts,
+    check_references,
+)
 from coordinator.metrics.texts import pack, unpack
 
 
@@ -44,6 +50,7 @@ class TerMetric(SummedMetric):
         """The arrays: `ids` of all words, reference by reference, segment by segment; `ids_at`,
         where each segment begins (and where the last one ends); the words, packed.
         """
+        check_references(references)
         lines = [self._words(line) for reference in references for line in reference]
         ids: dict[str, int] = {}
         flat = [ids.setdefault(word, len(ids)) for words in lines for word in words]

@@ -5,7 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from coordinator.metrics.metric import Prepared, Statistics, SummedMetric, check_counts
+from coordinator.metrics.metric import (
+    Prepared,
+    Statistics,
+    SummedMetric,
+    check_counts,
+    check_references,
+)
 from coordinator.metrics.texts import pack, unpack
 
 
@@ -23,6 +29,7 @@ class TextMetric(SummedMetric):
         """What is counted in one line, always as many numbers."""
 
     def prepare(self, references: Sequence[Sequence[str]]) -> Prepared:
+        check_references(references)
         texts = [sentence for reference in references for sentence in reference]
         return Prepared(len(references[0]), len(references), pack(texts))
 

@@ -196,10 +196,6 @@ def test_line_counts_must_agree() -> None:
     metric = ChrfMetric("chrf", word_order=0)
     with pytest.raises(BadInput, match="2 hypotheses, but 1 references"):
         metric.statistics(["a", "b"], metric.prepare([["a"]]))
-    with pytest.raises(BadInput, match="references of 1 and 2 lines"):
-        metric.prepare([["a"], ["a", "b"]])
-    with pytest.raises(BadInput, match="no"):
-        metric.prepare([])
 
 
 def test_what_is_prepared_differently_has_another_recipe() -> None:

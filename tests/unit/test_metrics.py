@@ -108,6 +108,15 @@ def test_a_score_is_no_mean_of_segment_scores() -> None:
     assert metric.score(rows) > 90 > (metric.score(rows[:1]) + metric.score(rows[1:])) / 2
 
 
+@pytest.mark.parametrize("name", ["bleu", "chrf", "chrf++", "ter"])
+@pytest.mark.parametrize("sizes", [(1, 2), (3, 1, 3), ()], ids=str)
+def test_references_are_of_one_length(name: str, sizes: tuple[int, ...]) -> None:
+    metric = load_metric(parse_metrics([name])[0])
+    said = " and ".join(map(str, sizes)) or "no"
+    with pytest.raises(BadInput, match=f"references of {said} lines"):
+        metric.prepare([["a b"] * size for size in sizes])
+
+
 @pytest.mark.parametrize(("hyps", "refs"), [(2, 1), (1, 2), (0, 3)])
 def test_as_many_hypotheses_as_references(hyps: int, refs: int) -> None:
     metric = load_metric(parse_metrics(["bleu"])[0])

@@ -27,7 +27,7 @@ from coordinator.metrics.spec import (
     lower_is_better,
     parse_metrics,
 )
-from coordinator.metrics.tables import score_rows, suspicious_rows
+from coordinator.metrics.tables import group_rows, score_rows, suspicious_rows
 
 if TYPE_CHECKING:
     from coordinator.metrics.load import load_metric
@@ -88,6 +88,7 @@ __all__ = [
     "examine",
     "false_discoveries",
     "group_averages",
+    "group_rows",
     "load_metric",
     "lower_is_better",
     "matrix",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.errors import StorageError, UsageError
-from coordinator.reports.lists import OCCASIONAL
+from coordinator.reports.lists import MATRIX, OCCASIONAL
 from coordinator.storage import open_storage
 
 
@@ -19,7 +19,8 @@ def write_report(folder: Path, files: Mapping[str, str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         store = open_storage(str(folder.absolute()))
-        for name in OCCASIONAL - files.keys():
+        matrices = {path.name for path in folder.glob(MATRIX.format("*"))}
+        for name in (OCCASIONAL | matrices) - files.keys():
             (folder / name).unlink(missing_ok=True)
         for name, content in files.items():
             store.write(name, content.encode())

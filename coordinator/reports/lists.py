@@ -20,6 +20,8 @@ SUMMARY_CSV = "summary.csv"
 SUMMARY_JSON = "summary.json"
 SCORES = "scores.csv"
 SUSPICIOUS = "suspicious.csv"
+AVERAGES = "averages.csv"
+MATRIX = "matrix-{}.csv"  # of a metric
 
 LIST_OF = {
     Standing.SUCCEEDED: SUCCEEDED,
@@ -35,7 +37,9 @@ def kind_list(kind: FailureKind) -> str:
 
 
 # Written only where there is something to write: an older report's must not stay behind.
-OCCASIONAL = frozenset({SKIPPED, OUTSIDE, SCORES, SUSPICIOUS, *map(kind_list, FailureKind)})
+OCCASIONAL = frozenset(
+    {SKIPPED, OUTSIDE, SCORES, SUSPICIOUS, AVERAGES, *map(kind_list, FailureKind)}
+)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from coordinator.domain.states import FailureKind
 from coordinator.metrics import Average, averages
 from coordinator.reports.batches import find_batch
+from coordinator.reports.directions import directions_of, language_files
 from coordinator.reports.explain import Message, explain
 from coordinator.reports.files import json_text, lines_text, write_report
 from coordinator.reports.groups import grouped
@@ -110,6 +111,8 @@ def _files(findings: _Findings) -> dict[str, str]:
     files[SUMMARY_CSV] = summary_csv(sorting.reports, by_item, findings.logs.skipped, scores)
     if findings.averages:
         files[SCORES] = scores_csv(scores, findings.averages)
+        directions = directions_of(sorting.reports)
+        files |= language_files(scores, directions, list(findings.averages))
     if findings.suspicious:
         files[SUSPICIOUS] = suspicious_csv(findings.suspicious)
     return files

@@ -33,11 +33,13 @@ class ScoringJob:
     def run(self, item: HandoffItem, inputs: Mapping[str, Path], out: Path) -> Done:
         began = time.monotonic()
         with about(item.item):
-            scored = self._scorer.score(_task(item, inputs))
+            task = _task(item, inputs)
+            scored = self._scorer.score(task)
         scored.write(out)
         return Done(
             {
                 "scores": scored.scores.by_metric(),
+                "languages": list(task.languages),
                 "sentences": scored.scores.sentences,
                 "suspicious": _signs(scored),
                 "seconds": time.monotonic() - began,

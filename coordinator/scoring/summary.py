@@ -14,6 +14,7 @@ from coordinator.metrics import (
     Suspicious,
     average,
     group_averages,
+    group_rows,
     matrix,
     score_rows,
     suspicious_rows,
@@ -53,7 +54,7 @@ class Summary:
         groups = group_averages(self.scores, self.expected, list(self.signatures), table)
         tables: dict[str, Rows] = {
             "scores.csv": score_rows(self.scores, self.averages),
-            "averages.csv": _group_rows(groups),
+            "averages.csv": group_rows(groups),
             "suspicious.csv": suspicious_rows(self.suspicious),
             "problems.csv": [
                 ["item", "problem", "try"],
@@ -74,17 +75,6 @@ class Summary:
             "signatures": dict(self.signatures),
             "averages": [group.to_json() for group in groups],
         }
-
-
-def _group_rows(groups: Sequence[GroupAverage]) -> Rows:
-    header = ["way", "by", "group", "metric", "average", "scored", "expected"]
-    return [header, *(_group_row(group) for group in groups)]
-
-
-def _group_row(group: GroupAverage) -> list[Cell]:
-    mean = group.average
-    shown = mean.value if mean.complete else str(mean)
-    return [group.way, group.by, group.group, group.metric, shown, mean.present, mean.expected]
 
 
 def _json(document: Mapping[str, Any]) -> str:

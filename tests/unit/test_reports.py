@@ -452,6 +452,33 @@ def signs(*flags: str, **counts: int) -> dict[str, object]:
     return {"sentences": 10, "empty": 0, "lengths_against": "", **counts, "flags": list(flags)}
 
 
+def test_scores_by_language(logs: LogBuilder) -> None:
+    logs.submit("a", "b", "c")
+    logs.through("a", scores={"bleu": 30.5}, languages=["eng", "deu"])
+    logs.through("b", scores={"bleu": 10.5}, languages=["=eng", "fra-CA"])
+    report(logs)
+    assert rows(logs, "matrix-bleu.csv") == [
+        {"source": "'=eng", "deu": "", "fra-CA": "10.5"},
+        {"source": "eng", "deu": "30.5", "fra-CA": ""},
+    ]
+    assert into(logs, "deu") == "incomplete (1 of 2)"  # c may go there, too
+    logs.through("c", scores={"bleu": 1.5}, languages=["fra", "deu"])
+    report(logs)
+    assert into(logs, "deu") == "16.0"
+    assert into(logs, "Germanic") is None
+    assert into(logs, "Indo-European") is not None
+    logs.through("a", "b", "c", scores={"../x": 1.0}, languages=["eng", ["deu"]])
+    report(logs)
+    left = {path.name for path in (logs.root.parent / "report").iterdir()}
+    assert not {"matrix-bleu.csv", "averages.csv"} & left  # they tell of no language now
+    assert not any(name.startswith("matrix") for name in left)
+
+
+def into(logs: LogBuilder, group: str) -> str | None:
+    found = [row for row in rows(logs, "averages.csv") if row["group"] == group]
+    return next((row["average"] for row in found if row["way"] == "into"), None)
+
+
 def test_suspicious_translations_are_told(logs: LogBuilder) -> None:
     copies = "40 % of the translations are copies of the source"
     logs.through("fine", scores={"bleu": 30.0}, suspicious=signs(empty=1))

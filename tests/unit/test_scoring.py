@@ -76,6 +76,27 @@ def test_what_it_leaves(tmp_path: Path, out: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["scores.json", "statistics.json"]
 
 
+def test_prepared_references_are_kept_where_the_pipeline_says(tmp_path: Path, out: Path) -> None:
+    inputs, kept = put(tmp_path, HYPS, REFS), tmp_path / "node"
+    wanted = job().run(item(), inputs, out).facts["scores"]
+    for _ in range(2):
+        assert job(prepared=str(kept)).run(item(), inputs, out).facts["scores"] == wanted
+        assert len(list(kept.iterdir())) == 3  # one for each metric
+
+
+def test_what_is_told_beside_the_scores(tmp_path: Path, out: Path) -> None:
+    languages = {"mt:source_language": "deu", "mt:target_language": "fra"}
+    inputs = put(tmp_path, REFS, REFS)
+    source = {"source": inputs["reference"]}
+    facts = job().run(item(**languages), inputs | source, out).facts
+    assert facts["languages"] == ["deu", "fra"]
+    assert facts["suspicious"]["copied"] == 0  # the reference is the source, too
+    scores = read_scores((out / "scores.json").read_bytes())
+    assert scores.source_sha256 == scores.reference_sha256
+    statistics = (out / "statistics.json").read_bytes()
+    assert scores.statistics_sha256 == hashlib.sha256(statistics).hexdigest()
+
+
 def test_scores_are_full_floats_and_sacrebleus(tmp_path: Path, out: Path) -> None:
     job().run(item(), put(tmp_path, HYPS, REFS), out)
     written = json.loads((out / "scores.json").read_bytes())["metrics"]

@@ -70,6 +70,13 @@ def score(
     languages: Annotated[
         Path | None, Parameter(help="table of languages and their groups, in place of the shipped")
     ] = None,
+    tags: Annotated[
+        Path | None,
+        Parameter(help="file with each sentence's tags, tabs between them: scores by tag too"),
+    ] = None,
+    sentence_scores: Annotated[
+        bool, Parameter(help="score each sentence by itself too", negative="")
+    ] = False,
     registry: Annotated[
         Path | None, Parameter(help="YAML file of tasks, with their datasets and metrics")
     ] = None,
@@ -108,6 +115,8 @@ def score(
         all_pairs=all_pairs,
         sources=sources,
         prepared=prepared,
+        tags=tags,
+        sentence_scores=sentence_scores,
         languages=languages,
         registry=registry,
         task=task,

@@ -19,6 +19,7 @@ from coordinator.scoring import (
     plan,
     plan_task,
     read_registry,
+    read_tags,
     score_predictions,
 )
 from coordinator.settings import read_yaml
@@ -42,6 +43,8 @@ class ScoreRequest:
         sources: folder of source texts, to look for copies of them.
         prepared: folder of prepared references; None = in the output folder.
         languages: a table of languages in place of the shipped one.
+        tags: a file with the tags of each sentence, for scores by tag.
+        sentence_scores: whether those are wanted.
         registry: a YAML file of tasks.
         task: the one of them that is scored.
     """
@@ -57,6 +60,8 @@ class ScoreRequest:
     sources: Path | None = None
     prepared: Path | None = None
     languages: Path | None = None
+    tags: Path | None = None
+    sentence_scores: bool = False
     registry: Path | None = None
     task: str = ""
 
@@ -72,11 +77,13 @@ def score(
     """
     if request.expected and request.all_pairs:
         raise UsageError("--expected and --all-pairs each say what is expected", hint="give one")
+    if request.tags:
+        read_tags(request.tags)  # before anything is begun
     table = read_languages(request.languages) if request.languages else read_languages()
     made = _of_task(request) if request.task or request.registry else _of_folders(request, table)
     planned, metrics = made
     prepared = request.prepared or request.output / PREPARED
-    setup = Setup(metrics, request.output, prepared)
+    setup = Setup(metrics, request.output, prepared, request.tags, request.sentence_scores)
     return score_predictions(
         planned, setup, table, processes=request.processes, on_progress=on_progress
     )

@@ -35,10 +35,12 @@ def read_statistics(data: bytes) -> dict[str, Statistics]:
 def formula_of(name: str, statistics: Statistics) -> SummedMetric | None:
     """What scores sums of these statistics, by the metric's name alone: no tokenizer is loaded.
 
-    None for a metric that is not one of the coordinator's own, or whose rows are of another width.
+    None for a metric that is not one of the coordinator's own, or rows that it never leaves.
     """
     kind = name.partition("-")[0]
     if _WIDTHS.get(kind) != statistics.shape[1]:
+        return None
+    if statistics.min(initial=0) < 0 or statistics.max(initial=0) > _LARGEST:
         return None
     bleu = MetricSpec("bleu", tokenize="none")  # BLEU's formula is the same over any tokenizer
     metric = load_metric(bleu if kind == "spbleu" or kind == "bleu" else MetricSpec(kind))
@@ -52,8 +54,6 @@ def _array(rows: Sequence[Any]) -> Statistics:
         raise _unreadable("rows of different lengths") from error
     if found.ndim != 2 or found.dtype.kind not in "if" or not found.size:
         raise _unreadable("rows that are no numbers")
-    if not np.isfinite(found).all() or found.min() < 0 or found.max() > _LARGEST:
-        raise _unreadable("numbers that are no counts")
     return found
 
 

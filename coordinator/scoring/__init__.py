@@ -6,6 +6,7 @@ from coordinator.scoring.datasets import Dataset
 from coordinator.scoring.desk import Setup
 from coordinator.scoring.files import read_hypotheses, read_reference, read_translations
 from coordinator.scoring.job import ScoringJob
+from coordinator.scoring.parts import read_tags
 from coordinator.scoring.plan import Direction, Plan, plan
 from coordinator.scoring.references import References, read_references
 from coordinator.scoring.registered import plan_task
@@ -33,6 +34,7 @@ __all__ = [
     "read_reference",
     "read_references",
     "read_registry",
+    "read_tags",
     "read_translations",
     "score_files",
     "score_predictions",

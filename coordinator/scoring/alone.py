@@ -96,6 +96,7 @@ def _summary(plan: Plan, outcomes: list[Outcome], metrics: tuple[MetricSpec, ...
         expected=plan.expected,
         scores={o.item: o.scores for o in outcomes if o.scores},
         suspicious={o.item: o.suspicious for o in outcomes if o.suspicious and o.suspicious.flags},
+        tags={o.item: o.tags for o in outcomes if o.tags},
         signatures={spec.name: found.get(spec.name, "") for spec in metrics},
         problems=sorted(problems, key=lambda problem: problem.where),
     )

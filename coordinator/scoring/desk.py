@@ -7,6 +7,7 @@ from pathlib import Path
 from coordinator.errors import CoordinatorError, Problem, StorageError
 from coordinator.metrics import ItemScores, MetricSpec, PreparedStore, Suspicious
 from coordinator.scoring.files import read_hypotheses, read_reference
+from coordinator.scoring.parts import Parts, TagScores, read_tags, tag_scores
 from coordinator.scoring.plan import Direction
 from coordinator.scoring.references import References, read_references
 from coordinator.scoring.results import Results
@@ -20,11 +21,15 @@ class Setup:
     Attributes:
         output: the folder of the results.
         prepared: the folder of prepared references.
+        tags: the file of each sentence's tags; None = no scores by tag.
+        sentence_scores: whether those are wanted too.
     """
 
     metrics: tuple[MetricSpec, ...]
     output: Path
     prepared: Path
+    tags: Path | None = None
+    sentence_scores: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Outcome:
         scores: by metric; none where there is a problem.
         signatures: by metric.
         suspicious: what the translations look like; None where there is a problem.
+        tags: scores by tag, where they are wanted.
         is_new: whether it was scored now, or had been before.
     """
 
@@ -42,6 +48,7 @@ class Outcome:
     scores: Mapping[str, float] = field(default_factory=dict)
     signatures: Mapping[str, str] = field(default_factory=dict)
     suspicious: Suspicious | None = None
+    tags: TagScores = field(default_factory=dict)
     is_new: bool = False
     problem: Problem | None = None
 
@@ -50,12 +57,13 @@ class Desk:
     """Scores directions; it keeps the references of the last one's target language.
 
     Raises:
-        BadInput: a metric cannot be loaded.
+        BadInput: a metric cannot be loaded, or the tags cannot be used.
     """
 
     def __init__(self, setup: Setup) -> None:
         self._scorer = Scorer(setup.metrics, PreparedStore(setup.prepared))
         self._results = Results(setup.output)
+        self._parts = _parts(setup)
         self._paths: Sequence[Path] = ()
         self._references: References | None = None
 
@@ -87,7 +95,7 @@ class Desk:
         if known is None:
             scored = self._scorer.score(task)
             self._results.write(scored)
-        return _outcome(known or scored.scores, is_new=known is None)
+        return self._outcome(known or scored.scores, is_new=known is None)
 
     def _read(self, paths: Sequence[Path]) -> References:
         if self._references is None or self._paths != paths:
@@ -95,7 +103,16 @@ class Desk:
             self._references, self._paths = read_references(paths), paths
         return self._references
 
+    def _outcome(self, scores: ItemScores, *, is_new: bool) -> Outcome:
+        tags: TagScores = {}
+        if self._parts:
+            tags = tag_scores(self._results.with_parts(scores, self._scorer, self._parts))
+        signatures = {name: result.signature for name, result in scores.metrics.items()}
+        found = scores.by_metric(), signatures, scores.suspicious, tags
+        return Outcome(scores.item, *found, is_new=is_new)
 
-def _outcome(scores: ItemScores, *, is_new: bool) -> Outcome:
-    signatures = {name: result.signature for name, result in scores.metrics.items()}
-    return Outcome(scores.item, scores.by_metric(), signatures, scores.suspicious, is_new)
+
+def _parts(setup: Setup) -> Parts | None:
+    tags = read_tags(setup.tags) if setup.tags else None
+    wanted = tags is not None or setup.sentence_scores
+    return Parts(tags, sentences=setup.sentence_scores) if wanted else None

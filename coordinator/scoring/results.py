@@ -5,6 +5,7 @@ from pathlib import Path
 
 from coordinator.errors import BadInput, ObjectMissing
 from coordinator.metrics import ItemScores, read_scores
+from coordinator.scoring.parts import PARTS, Parts
 from coordinator.scoring.scorer import SCORES, STATISTICS, Scored, Scorer, Task
 from coordinator.storage import open_storage
 
@@ -23,6 +24,21 @@ class Results:
         """
         for name, content in scored.files().items():
             self._store.write(_key(scored.scores.item, name), content)
+
+    def with_parts(self, scores: ItemScores, scorer: Scorer, parts: Parts) -> bytes:
+        """The scores of the item's parts, which are written where they are not there yet.
+
+        Raises:
+            BadInput: they cannot be told.
+            StorageError: the disk takes no more.
+        """
+        key = _key(scores.item, PARTS)
+        known = parts.known(scores, self._store.read(key)) if self._store.size(key) else None
+        if known is not None:
+            return known
+        made = parts.of(scores, scorer.metrics, self._store.read(_key(scores.item, STATISTICS)))
+        self._store.write(key, made)
+        return made
 
     def of(self, scorer: Scorer, task: Task) -> ItemScores | None:
         """The scores that are there, or None where they are of other inputs, or damaged."""

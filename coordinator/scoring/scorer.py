@@ -84,8 +84,8 @@ class Scorer:
     """
 
     def __init__(self, metrics: Sequence[MetricSpec], store: PreparedStore | None = None) -> None:
-        self._metrics = [load_metric(spec) for spec in metrics]
-        self._is_of_texts = any(metric.is_of_texts for metric in self._metrics)
+        self.metrics = [load_metric(spec) for spec in metrics]
+        self._is_of_texts = any(metric.is_of_texts for metric in self.metrics)
         self._store = store
         self._kept = _Kept()
 
@@ -96,9 +96,9 @@ class Scorer:
             BadInput: not equally many sentences.
         """
         _check_counts(task)
-        rows = {metric.name: self._statistics(metric, task) for metric in self._metrics}
+        rows = {metric.name: self._statistics(metric, task) for metric in self.metrics}
         statistics = statistics_bytes(task.item, rows)
-        results = {m.name: _result(m, rows[m.name], task) for m in self._metrics}
+        results = {m.name: _result(m, rows[m.name], task) for m in self.metrics}
         scores = _scores(task, results).model_copy(
             update={
                 "statistics_sha256": sha256(statistics).hexdigest(),
@@ -109,7 +109,7 @@ class Scorer:
 
     def is_of(self, task: Task, scores: ItemScores) -> bool:
         """Whether `scores` are what `score` would give for `task`, as far as inputs tell."""
-        blank = {metric.name: _described(metric, task) for metric in self._metrics}
+        blank = {metric.name: _described(metric, task) for metric in self.metrics}
         found = {
             name: result.model_copy(update={"score": 0.0, "statistics": ()})
             for name, result in scores.metrics.items()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from coordinator.domain.csv_text import Cell, csv_text
@@ -19,6 +19,7 @@ from coordinator.metrics import (
     score_rows,
     suspicious_rows,
 )
+from coordinator.scoring.parts import TagScores, tag_rows
 
 Rows = Sequence[Sequence[Cell]]
 
@@ -32,6 +33,7 @@ class Summary:
         scores: item -> metric -> score, of the items that have any.
         signatures: metric -> signature, in the order that was asked for.
         suspicious: item -> what is suspicious about its translations, where something is.
+        tags: item -> scores by tag, where they were asked for.
         problems: why items have no scores; sorted.
     """
 
@@ -40,6 +42,7 @@ class Summary:
     signatures: Mapping[str, str]
     suspicious: Mapping[str, Suspicious]
     problems: Sequence[Problem]
+    tags: Mapping[str, TagScores] = field(default_factory=dict)
 
     @property
     def averages(self) -> dict[str, Average]:
@@ -61,6 +64,8 @@ class Summary:
                 *([p.where, p.reason, p.fix] for p in self.problems),
             ],
         }
+        if self.tags:
+            tables["tags.csv"] = tag_rows(self.tags)
         for metric in self.signatures:
             tables[f"matrix-{metric}.csv"] = matrix(self.scores, self.expected, metric)
         texts = {name: csv_text(rows) for name, rows in tables.items()}

@@ -141,6 +141,12 @@ def test_a_formula_is_for_rows_of_its_width(name: str) -> None:
     assert formula_of(name, np.ones((2, 10), dtype=np.int64)) is None
 
 
+@pytest.mark.parametrize("count", [-1, 2**41])
+def test_a_formula_is_for_counts(count: int) -> None:
+    assert formula_of("ter", np.array([[1, count]])) is None
+    assert formula_of("ter", np.array([[1, 2]])) is not None
+
+
 @pytest.mark.parametrize("name", ["bleu", "bleu-intl-lc", "spbleu", "spbleu-flores"])
 def test_bleu_has_one_formula_over_any_tokenizer(name: str) -> None:
     formula = formula_of(name, np.ones((2, 10), dtype=np.int64))
@@ -157,8 +163,6 @@ FAULTY = {
     "ragged": b'{"format":1,"metrics":{"m":[[1],[1,2]]}}',
     "flat": b'{"format":1,"metrics":{"m":[1,2]}}',
     "no rows": b'{"format":1,"metrics":{"m":[]}}',
-    "below zero": b'{"format":1,"metrics":{"m":[[-1]]}}',
-    "too large": b'{"format":1,"metrics":{"m":[[99999999999999]]}}',
     "null": b'{"format":1,"metrics":{"m":[[null]]}}',
     "a number": b'{"format":1,"metrics":{"m":3}}',
     "true": b'{"format":1,"metrics":{"m":[[true]]}}',

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from unicodedata import unidata_version
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +37,10 @@ class ChrfMetric(SummedMetric):
 
     @property
     def recipe(self) -> str:
+        """With Python's version of Unicode, by which letters and white space are known."""
         scorer = self._scorer
-        return f"chrf 1 nw:{scorer.word_order} lc:{scorer.lowercase} space:{scorer.whitespace}"
+        switches = f"nw:{scorer.word_order} lc:{scorer.lowercase} space:{scorer.whitespace}"
+        return f"chrf 1 {switches} unicode:{unidata_version}"
 
     def prepare(self, references: Sequence[Sequence[str]]) -> Prepared:
         check_references(references)

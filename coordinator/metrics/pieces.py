@@ -52,11 +52,19 @@ class PieceTokenizer(Tokenizer):
         return f"sentencepiece {sentencepiece.__version__} {self.sha256}"
 
     def pieces(self, line: str) -> str:
-        """The pieces of `line`, joined by spaces."""
-        return " ".join(self._processor.EncodeAsPieces(line))
+        """The pieces of `line`, joined by spaces. Raises BadInput as `encode`."""
+        return " ".join(self._cut([line])[0])
 
     def encode(self, lines: Sequence[str], vocabulary: Vocabulary) -> Tokens:
-        rows = self._processor.EncodeAsNumpy(list(lines), num_threads=1)
+        """As declared by Tokenizer.
+
+        Raises:
+            BadInput: a line holds half a character, which UTF-8 and so SentencePiece cannot.
+        """
+        try:
+            rows = self._processor.EncodeAsNumpy(list(lines), num_threads=1)
+        except TypeError as error:
+            raise _no_text(lines) from error
         tokens = Tokens.of(rows)
         slow = _lines_with(~self._plain[tokens.ids], tokens.offsets)
         if not slow.size:
@@ -68,14 +76,19 @@ class PieceTokenizer(Tokenizer):
 
     def _as_text(self, lines: list[str], vocabulary: Vocabulary) -> list[NDArray[np.int32]]:
         """The tokens of each line; one whose text is no piece is the vocabulary's."""
-        rows = [
-            " ".join(row).split() for row in self._processor.EncodeAsPieces(lines, num_threads=1)
-        ]
+        rows = [" ".join(row).split() for row in self._cut(lines)]
         tokens = [token for row in rows for token in row]
         numbers = np.array(self._processor.piece_to_id(tokens), np.int32)
         for at in np.flatnonzero(numbers == self._processor.unk_id()).tolist():
             numbers[at] = vocabulary[tokens[at]]
         return np.split(numbers, np.cumsum([len(row) for row in rows])[:-1])
+
+    def _cut(self, lines: list[str]) -> list[list[str]]:
+        try:
+            rows: list[list[str]] = self._processor.EncodeAsPieces(lines, num_threads=1)
+        except TypeError as error:
+            raise _no_text(lines) from error
+        return rows
 
     @functools.cached_property
     def _plain(self) -> NDArray[np.bool_]:
@@ -128,6 +141,15 @@ def _read(model: Path) -> bytes:
     if not data:  # the library would take it for "no model given"
         raise _no_model(model, "it is empty")
     return data
+
+
+def _no_text(lines: Sequence[str]) -> BadInput:
+    halves = [n for n, line in enumerate(lines, 1) if any("\ud800" <= c <= "\udfff" for c in line)]
+    return BadInput(
+        f"line {halves[0] if halves else 1} cannot be cut into pieces",
+        why="it holds half a character (a lone surrogate), which no text in UTF-8 can",
+        hint="write the text anew, with whole characters",
+    )
 
 
 def _no_model(model: Path, why: str) -> BadInput:

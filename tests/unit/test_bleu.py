@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.tokenizers.tokenizer_spm import TokenizerSPM
 
+from coordinator.errors import BadInput
 from coordinator.metrics import Metric, Prepared, compiled, load_metric, parse_metrics, pieces
 from tests.corpora import damaged, sentences
 
@@ -254,6 +255,13 @@ def test_sentence_scores_are_those_of_sacrebleu() -> None:
     assert [score.hex() for score in scores.tolist()] == [float(e).hex() for e in expected]
 
 
+@pytest.mark.parametrize("leaderboard", [False, True])
+def test_half_a_character_is_refused(folder: Path, leaderboard: bool) -> None:
+    metric = of_file(trained("bpe", folder), leaderboard=leaderboard)
+    with pytest.raises(BadInput, match=r"line \d cannot be cut into pieces: it holds half a char"):
+        metric.statistics(["a", "b \ud800"], metric.prepare([["a", "b"]]))
+
+
 @pytest.mark.parametrize("references", [1, 3])
 @pytest.mark.parametrize("lowercase", [False, True])
 def test_signatures(small: Path, references: int, lowercase: bool) -> None:
@@ -346,5 +354,5 @@ class TestLeaderboard:
 
     def test_it_is_never_in_lower_case(self) -> None:
         entry = {"name": "spbleu", "model": "m", "leaderboard": True, "lowercase": True}
-        with pytest.raises(Exception, match="the leaderboard's spBLEU has no lowercase"):
+        with pytest.raises(BadInput, match="the leaderboard's spBLEU has no lowercase"):
             parse_metrics([entry])

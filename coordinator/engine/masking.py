@@ -1,4 +1,4 @@
-"""What comes home of a dispatch is shown to people: its words are masked, its facts stay."""
+"""What comes home of a dispatch is shown to people: all words are masked, its numbers stay."""
 
 from collections.abc import Iterable
 from pathlib import Path

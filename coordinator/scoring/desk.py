@@ -6,7 +6,7 @@ from pathlib import Path
 
 from coordinator.errors import CoordinatorError, Problem, StorageError
 from coordinator.metrics import ItemScores, MetricSpec, PreparedStore, Suspicious
-from coordinator.scoring.files import read_hypotheses, read_reference
+from coordinator.scoring.files import read_hypotheses, read_source
 from coordinator.scoring.parts import Parts, TagScores, read_tags, tag_scores
 from coordinator.scoring.plan import Direction
 from coordinator.scoring.references import References, read_references
@@ -89,7 +89,7 @@ class Desk:
             read_hypotheses(direction.hypotheses, jsonl=direction.hypotheses.suffix == ".jsonl"),
             self._read(direction.references),
             (direction.source, direction.target),
-            read_reference(direction.source_text) if direction.source_text else None,
+            read_source(direction.source_text) if direction.source_text else None,
         )
         known = self._results.of(self._scorer, task)
         if known is None:

@@ -60,6 +60,17 @@ def read_reference(path: Path) -> Text:
         return text
 
 
+def read_source(path: Path) -> Text:
+    """The sentences that were translated, one a line; they are only compared with.
+
+    Raises:
+        BadInput: the file cannot be read, or is not UTF-8.
+    """
+    with about("source"):
+        data = _read(path)
+        return _text(read_lines(data), data)
+
+
 def read_translations(data: bytes) -> list[str]:
     """The translations in `translations.jsonl`: `{"line": 1, "translation": "..."}` and so on.
 

@@ -3,20 +3,20 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from coordinator.domain.handoff import Handoff, HandoffItem
 from coordinator.domain.work import Done
 from coordinator.errors import BadInput
 from coordinator.metrics import DEFAULT_METRICS, PreparedStore, parse_metrics
-from coordinator.scoring.files import about, read_hypotheses, read_reference
+from coordinator.scoring.files import about, read_hypotheses, read_source
 from coordinator.scoring.references import read_references
-from coordinator.scoring.scorer import Scored, Scorer, Task
+from coordinator.scoring.scorer import Scorer, Task
 
 
 class ScoringJob:
     """Scores input `translations` (JSONL) against input `reference` (one sentence a line).
 
+    With the input `source` it also notices copies of it.
     Leaves `scores.json` and `statistics.json`. `options.metrics` says which metrics; a relative
     `model` in it starts at the worker's folder. Prepared references are kept in memory, those of
     one text at a time, and in the folder `options.prepared` where that is given.
@@ -36,14 +36,16 @@ class ScoringJob:
             task = _task(item, inputs)
             scored = self._scorer.score(task)
         scored.write(out)
+        signs = scored.scores.suspicious
         return Done(
             {
                 "scores": scored.scores.by_metric(),
                 "languages": list(task.languages),
                 "sentences": scored.scores.sentences,
-                "suspicious": _signs(scored),
+                "suspicious": signs.model_dump(mode="json") if signs else {},
                 "seconds": time.monotonic() - began,
-            }
+            },
+            message="; ".join(signs.flags) if signs else "",
         )
 
 
@@ -57,13 +59,8 @@ def _task(item: HandoffItem, inputs: Mapping[str, Path]) -> Task:
         read_hypotheses(_input(inputs, "translations"), jsonl=True),
         read_references([_input(inputs, "reference")]),
         (_language(item, "source"), _language(item, "target")),
-        read_reference(inputs["source"]) if "source" in inputs else None,
+        read_source(inputs["source"]) if "source" in inputs else None,
     )
-
-
-def _signs(scored: Scored) -> dict[str, Any]:
-    signs = scored.scores.suspicious
-    return signs.model_dump(mode="json") if signs else {}
 
 
 def _input(inputs: Mapping[str, Path], name: str) -> Path:

@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.domain.handoff import Outcome
+from coordinator.engine.masking import masked
 from coordinator.secrecy import Known, Mask, MaskedStream, Secret
 from coordinator.secrecy.mask import FRAGMENT, SHORTEST
 from coordinator.secrecy.sources import NAMES, in_address, in_environment, in_files, in_words
@@ -205,3 +207,16 @@ def test_files_tell_their_secrets(tmp_path: Path) -> None:
     (tmp_path / ".netrc").write_text("nonsense\n")
     assert in_files({"HOME": str(tmp_path)}) == {"of-file-3"}
     assert in_files({}) == set() or not Path("/.netrc").exists()
+
+
+def test_words_are_masked_however_deep_in_an_outcomes_facts_they_lie() -> None:
+    secret = SECRETS[0]
+    outcome = Outcome(
+        batch="b", dispatch="d", step="s", item="i", attempt=1, status="succeeded",
+        started_at=1.0, ended_at=2.0, message=secret,
+        facts={"scores": {"bleu": 30.5}, "signs": {"flags": [f"a {secret}", 1], secret: None}},
+    )  # fmt: skip
+    found = masked(outcome, Mask([secret]))
+    assert found.facts["scores"] == {"bleu": 30.5}
+    assert secret not in found.model_dump_json()
+    assert found.facts["signs"]["flags"][1] == 1

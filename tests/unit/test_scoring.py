@@ -97,6 +97,23 @@ def test_what_is_told_beside_the_scores(tmp_path: Path, out: Path) -> None:
     assert scores.statistics_sha256 == hashlib.sha256(statistics).hexdigest()
 
 
+def test_suspicious_translations_are_told(tmp_path: Path, out: Path) -> None:
+    sources = [f"the {number}th line, which nobody has translated" for number in range(20)]
+    references = [f"die {number}. Zeile, die keiner übersetzt hat" for number in range(20)]
+    inputs = put(tmp_path, sources, references)
+    inputs["source"] = tmp_path / "in-s"
+    inputs["source"].write_text("".join(f"{line}\n" for line in sources), "utf-8")
+    done = job(metrics=["chrf"]).run(item(), inputs, out)
+    said = "100 % of the translations are copies of the source"
+    assert done.message == said
+    assert done.facts["suspicious"]["flags"] == [said]
+    found = read_scores((out / "scores.json").read_bytes()).suspicious
+    assert found is not None and found.copied == 20
+    inputs["source"].write_text("one line\n")
+    with pytest.raises(BadInput, match="1 source sentences for 20 reference sentences"):
+        job().run(item("deu-fra"), inputs, out)
+
+
 def test_scores_are_full_floats_and_sacrebleus(tmp_path: Path, out: Path) -> None:
     job().run(item(), put(tmp_path, HYPS, REFS), out)
     written = json.loads((out / "scores.json").read_bytes())["metrics"]

@@ -15,6 +15,7 @@ from coordinator.cli import (
     verbs_look,
     verbs_mend,
     verbs_nomad,
+    verbs_redo,
     verbs_run,
     verbs_score,
 )
@@ -40,6 +41,7 @@ for module in (
     verbs_items,
     verbs_check,
     verbs_run,
+    verbs_redo,
     verbs_control,
     verbs_look,
     verbs_bring,

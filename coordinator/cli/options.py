@@ -13,7 +13,8 @@ from coordinator.storage import fetching
 
 _COMMON = Group("Common options", sort_key=9)
 _TUNING = Group("How it runs", sort_key=2)
-LOOK = Group("Look", sort_key=3)  # of verbs
+RUN = Group("Run", sort_key=2)  # of verbs
+LOOK = Group("Look", sort_key=3)
 
 
 @Parameter(name="*", group=_COMMON)

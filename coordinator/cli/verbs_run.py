@@ -1,16 +1,16 @@
 """Verbs that run batches: submit, resubmit."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Group, Parameter, validators
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.live import Checking, Display, watch_of
+from coordinator.cli.live import Checking
 from coordinator.cli.options import (
     NO_COMMON,
     NO_TUNING,
+    RUN,
     ClusterName,
     Common,
     NomadAddr,
@@ -18,23 +18,22 @@ from coordinator.cli.options import (
     one_name,
 )
 from coordinator.cli.output import Output, write_file
-from coordinator.cli.show import driven_lines, plan_lines
+from coordinator.cli.running import drive_shown
+from coordinator.cli.show import plan_lines
 from coordinator.cli.verb import add_verb
 from coordinator.cli.words import plural
 from coordinator.commands import resubmit as resubmitting
 from coordinator.commands import submit as submitting
-from coordinator.commands.driving import Driven, Watch
 from coordinator.commands.planning import SubmitRequest, plan_submit
 from coordinator.domain.states import FailureKind
 from coordinator.errors import ExitCode, UsageError
 
 _WHAT = Group("What to run", sort_key=1)
-_RUN = Group("Run", sort_key=2)
 
 
 def add_to(app: App) -> None:
-    add_verb(app, submit, _RUN)
-    add_verb(app, resubmit, _RUN)
+    add_verb(app, submit, RUN)
+    add_verb(app, resubmit, RUN)
 
 
 def submit(
@@ -149,7 +148,7 @@ def submit(
         )
     resume = resume or (unattended and submitting.is_begun(request))
     if resume:
-        return _drive(
+        return drive_shown(
             output,
             lambda watch: submitting.resume(request, given, make_clock(), watch),
             unattended=unattended,
@@ -168,7 +167,7 @@ def _submit(output: Output, request: SubmitRequest, *, dry_run: bool, unattended
         return ExitCode.OK
     for line in plan_lines(plan):
         output.say(str(line))
-    return _drive(
+    return drive_shown(
         output,
         lambda watch: submitting.submit(plan, request.settings, clock, watch),
         unattended=unattended,
@@ -217,7 +216,7 @@ def resubmit(
         output.result({"batch": plan.batch, "items": ids}, said)
         return ExitCode.OK
     output.say(said)
-    return _drive(output, lambda watch: resubmitting.resubmit(plan, settings, clock, watch))
+    return drive_shown(output, lambda watch: resubmitting.resubmit(plan, settings, clock, watch))
 
 
 def _list_from_report(
@@ -241,11 +240,3 @@ def _write_list(output: Output, ids: list[str], path: Path) -> int:
         raise UsageError(f"{path} cannot be written", why=str(error)) from error
     output.result({"items": ids, "file": str(path)}, f"{plural(len(ids), 'item')} -> {path}")
     return ExitCode.OK
-
-
-def _drive(output: Output, run: Callable[[Watch], Driven], *, unattended: bool = False) -> int:
-    with Display(output) as display:
-        driven = run(watch_of(display))
-    document = {"results": driven.results.to_json(), "halted": driven.halted}
-    output.result(document, *driven_lines(driven))
-    return int(ExitCode.OK if unattended and driven.is_settled else driven.exit_code)

@@ -1,10 +1,12 @@
 """Driving a batch to its end, or to where it is told to stop."""
 
+import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -18,16 +20,17 @@ from coordinator.commands.item_list import keep_item_list
 from coordinator.commands.record import BatchRecord, record_of
 from coordinator.commands.results import Results, results_of
 from coordinator.commands.saving import LedgerSaver
-from coordinator.domain.paths import BatchKeys
+from coordinator.domain.paths import REDONE_FILE, BatchKeys
 from coordinator.engine import Driver, Recovery, Snapshot, Wish
 from coordinator.errors import (
     ClusterError,
     CredentialsError,
     ExitCode,
     LedgerError,
+    ObjectMissing,
     StorageError,
 )
-from coordinator.ledger import ControlDesk, Ledger, driver_lock, refuse_damage
+from coordinator.ledger import ControlDesk, Ledger, RedoDesk, driver_lock, refuse_damage
 from coordinator.settings import Settings
 from coordinator.storage import Storage, open_storage
 
@@ -104,6 +107,7 @@ def drive(
         with driver_lock(folder, name):
             refuse_damage(ledger)
             ControlDesk(ledger).forget_stop()
+            ControlDesk(ledger).carry_out()  # what is asked of items that ended is not of new tries
             prepare(ledger)
             return _drive(settings, ledger, clock, watch)
     finally:
@@ -212,22 +216,41 @@ def _leave_word(record: BatchRecord, ledger: Ledger, storage: Storage) -> None:
     """Put the record beside the outputs and into the log tree; a crash may have come before."""
     key = BatchKeys(record.batch).record
     keep_item_list(ledger, storage, record.batch)
-    if storage.size(key) is None:
+    if _kept(storage, key) != record.to_bytes():  # other metrics, for instance
         storage.write(key, record.to_bytes())
     logs = open_storage(record.logs.folder.as_uri())
-    _leave_list(ledger, logs)
+    _leave_lines(ledger.item_ids(), logs, "items.txt")
+    _leave_redone(ledger, record, logs)
     logs.write("batch.json", record.to_bytes())
 
 
-def _leave_list(ledger: Ledger, logs: Storage) -> None:
+def _kept(storage: Storage, key: str) -> bytes | None:
+    try:
+        return storage.read(key)
+    except ObjectMissing:
+        return None
+
+
+def _leave_redone(ledger: Ledger, record: BatchRecord, logs: Storage) -> None:
+    """Tell readers of the log tree which attempts count, before any new one is there."""
+    redone = (
+        json.dumps({"item": each.item, "step": record.steps[each.step], "from": each.number})
+        for each in RedoDesk(ledger).counted_from()
+    )
+    first = list(islice(redone, 1))
+    if first or logs.size(REDONE_FILE) is not None:
+        _leave_lines(chain(first, redone), logs, REDONE_FILE)
+
+
+def _leave_lines(lines: Iterable[str], logs: Storage, name: str) -> None:
     try:
         with NamedTemporaryFile("w", encoding="utf-8") as listed:
-            listed.writelines(f"{item}\n" for item in ledger.item_ids())
+            listed.writelines(f"{line}\n" for line in lines)
             listed.flush()
-            logs.upload(Path(listed.name), "items.txt")
+            logs.upload(Path(listed.name), name)
     except OSError as error:
         raise StorageError(
-            "the list of the batch's items cannot be put into a temporary file",
+            f"{name} of the batch's log tree cannot be put into a temporary file",
             why=str(error),
             hint="make room in the folder for such files, or name another: TMPDIR=FOLDER",
         ) from error

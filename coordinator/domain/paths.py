@@ -5,6 +5,9 @@ from pathlib import Path
 
 from coordinator.domain.names import BEGUN, OUTCOME
 
+# In the log tree of a batch: which attempts count, of items that were done again.
+REDONE_FILE = "redone.jsonl"
+
 
 @dataclass(frozen=True)
 class AttemptKeys:

@@ -49,6 +49,7 @@ class ItemState(StrEnum):
     SKIPPED = "skipped"  # bad input, left out by --skip-bad
 
 
+DONE_ITEMS = frozenset({ItemState.SUCCEEDED, ItemState.NO_DATA})
 FINISHED_ITEMS = frozenset(ItemState) - {ItemState.WAITING, ItemState.IN_FLIGHT}
 
 

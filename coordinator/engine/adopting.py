@@ -51,13 +51,17 @@ class Adopter:
             return 0
         unknown = self._still_unknown()
         taken = self._take_all(unknown, whole=True)
-        if not taken and idle and self._ledger.reopen(self._tried):  # somebody had resubmitted them
+        if not taken and idle and self._reopen(unknown):
             taken = self._take_all(unknown, whole=True)
         if not taken and idle:  # what the ledger came to differs from what had happened
             taken = self._take_all(unknown, whole=False)
         if not unknown or (idle and not taken):
             self._finish(unknown.values())
         return taken
+
+    def _reopen(self, unknown: dict[str, Handoff]) -> int:
+        """Somebody had resubmitted these, or had them done again; how many items."""
+        return self._ledger.reopen([t for left in unknown.values() for t in self._tries(left)])
 
     def _still_unknown(self) -> dict[str, Handoff]:
         """Those that are unknown still, by name; they are looked for once."""

@@ -1,6 +1,6 @@
 """Bringing an ended dispatch home: logs and outcomes first (repeatable), then the moves."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -84,6 +84,7 @@ class _Fetched:
 class _Judged:
     found: _Fetched
     ends: list[AttemptEnd]
+    replaced: list[frozenset[str]]  # by each: what is out of date if it has won
 
 
 @dataclass(frozen=True)
@@ -218,16 +219,18 @@ class Collector:
             self._storage.write(key, bare(handoff).model_dump_json().encode())
 
     def _judged(self, found: _Fetched) -> _Judged:
-        return _Judged(found, self._ends(found.evidence, found.ended.ending))
+        ends = self._ends(found.evidence, found.ended.ending)
+        replaced = [self._ledger.replaced_by(end.attempt) for end in ends]
+        return _Judged(found, ends, replaced)
 
     def _keep(self, judged: _Judged) -> Home:
         """Outcomes and the record into the log tree; the winners' files to where readers look."""
         ended, evidence = judged.found.ended, judged.found.evidence
         logs = self._logs(ended.dispatch)
-        for found, end in zip(evidence, judged.ends, strict=True):
+        for found, end, replaced in zip(evidence, judged.ends, judged.replaced, strict=True):
             if found.outcome is not None:
                 _write(logs.outcome(found.attempt.item.id), found.raw)
-            self._publish(end, found.outcome)
+            self._publish(end, found.outcome, replaced)
         detail = ended.ending.detail or judged.found.note
         self._write_record(logs, self._ended_record(ended, judged.ends, detail))
         return Home(ended.dispatch, ended.ending, judged.ends)
@@ -356,17 +359,20 @@ class Collector:
     def _write_record(self, logs: DispatchLogs, record: DispatchRecord) -> None:
         _write(logs.record, record.to_bytes())
 
-    def _publish(self, end: AttemptEnd, outcome: Outcome | None) -> None:
+    def _publish(self, end: AttemptEnd, outcome: Outcome | None, replaced: Collection[str]) -> None:
         """Put the files of a winning attempt where readers look for them.
 
+        What it makes out of date goes first: scores are never seen beside other translations.
         The steps' own folders lie there too: a file that is called like one stays in its attempt's.
         """
         if outcome is None or end.state not in DONE or end.attempt.id in self._published:
             return
-        keys = self._keys(end.attempt)
-        for file in (f for f in outcome.files if f.name not in self._batch.step_names):
-            target = self._batch.keys.published(end.attempt.item.id, file.name)
-            self._copy(keys.file(file.name), target)
+        keys, item = self._keys(end.attempt), end.attempt.item.id
+        names = {f.name for f in outcome.files} - set(self._batch.step_names)
+        for name in sorted(set(replaced) - names - set(self._batch.step_names)):
+            self._storage.remove(self._batch.keys.published(item, name))
+        for name in sorted(names):
+            self._copy(keys.file(name), self._batch.keys.published(item, name))
         self._published.add(end.attempt.id)
 
     def _copy(self, source: str, target: str) -> None:

@@ -136,7 +136,7 @@ class Progress:
 def _step(tally: Tally, name: str, step: int, worked_off: int) -> StepProgress:
     return StepProgress(
         name=name,
-        done=tally.of_step(step, S.SUCCEEDED, S.NO_DATA),
+        done=tally.past(step),
         worked_off=worked_off,
         failed=tally.failed_at.get(step, 0),
         running=tally.of_step(step, S.CLAIMED, S.SUBMITTED, S.RUNNING),

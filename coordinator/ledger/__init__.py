@@ -8,6 +8,7 @@ from coordinator.ledger.ledger import FILE, Ledger
 from coordinator.ledger.lock import driver_lock, holder
 from coordinator.ledger.mark import put_in_place
 from coordinator.ledger.portable import PortableLedger
+from coordinator.ledger.redo import CountedFrom, Finished, RedoDesk
 from coordinator.ledger.rows import (
     Attempt,
     AttemptEnd,
@@ -28,14 +29,17 @@ __all__ = [
     "AttemptEnd",
     "Control",
     "ControlDesk",
+    "CountedFrom",
     "Dispatch",
     "DispatchEnd",
     "Event",
     "Finish",
+    "Finished",
     "ItemRow",
     "Ledger",
     "NextStep",
     "PortableLedger",
+    "RedoDesk",
     "Retry",
     "Sequel",
     "Tally",

@@ -178,16 +178,26 @@ class Ledger:
         return [Attempt.of(row) for row in found]
 
     def winners(self, attempt: Attempt) -> dict[int, tuple[int, dict[str, str]]]:
-        """The item's successes so far: step -> (attempt number, file name -> sha256)."""
+        """The newest success of each step before: step -> (attempt number, file name -> sha256)."""
         return {
             row["step"]: (row["number"], {f.name: f.sha256 for f in files_of(row["files"])})
-            for row in self._rows("winners", item=attempt.seq)
+            for row in self._rows("winners", item=attempt.seq, step=attempt.step)
         }
 
     def published(self, item_id: str) -> dict[str, FileRecord]:
-        """File name -> the file as the item's last step that left one of that name did."""
+        """File name -> the file as the item's last step that left one of that name did.
+
+        What a step left before an earlier one was done again is out of date, and is not among them.
+        """
         rows = self._rows("published", id=item_id)
         return {file.name: file for row in rows for file in files_of(row["files"])}
+
+    def replaced_by(self, attempt: Attempt) -> frozenset[str]:
+        """Names of the files that are out of date if this attempt succeeds: of its step on."""
+        if attempt.round == 1:
+            return frozenset()
+        rows = self._rows("files_replaced", item=attempt.seq, step=attempt.step, attempt=attempt.id)
+        return frozenset(file.name for row in rows for file in files_of(row["files"]))
 
     def failures(self, attempt: Attempt) -> dict[str, int]:
         """Kind -> how often this item failed so at this step since it was last (re)submitted."""

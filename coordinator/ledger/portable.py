@@ -3,13 +3,14 @@
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-from coordinator.domain.states import AttemptState, ItemState
+from coordinator.domain.states import AttemptState
 from coordinator.ledger.ledger import Ledger, _translated
+from coordinator.ledger.redo import Finished, RedoDesk
 from coordinator.ledger.rows import Attempt, Dispatch
 
 _LINEAGE, _GAP = "lineage", "gap"
@@ -93,15 +94,24 @@ class PortableLedger:
             self._ledger._write_claims([dispatch], [[]], why="passed over")
             self._ledger.end(dispatch, [], why="passed over")
 
-    def reopen(self, attempts: Set[tuple[str, int, int]]) -> int:
-        """Give failed and stopped items the round that these are of; how many.
+    def reopen(self, attempts: Sequence[tuple[str, int, int]]) -> int:
+        """Give items that have ended the round that these are of; how many.
 
         Args:
-            attempts: item, step and number; of an item whose last attempt is the one before.
+            attempts: item, step and number, oldest first; of each item the first counts that
+                comes next after those of its step which are known.
         """
-        ended = self._ledger.items(ItemState.FAILED, ItemState.STOPPED)
-        missed = [row for row in ended if (row.id, row.step, row.attempts + 1) in attempts]
-        return self._ledger.reopen(missed) if missed else 0
+        first: dict[str, tuple[int, Finished]] = {}
+        left = iter(attempts)
+        while chunk := list(islice(left, _CHUNK)):
+            for row in self._ledger._rows("next_of_finished", rows=json.dumps(chunk)):
+                found = Finished(row["id"], row["seq"], row["round"])
+                first.setdefault(row["id"], (row["step"], found))
+        with self._ledger.together():
+            for step in sorted({step for step, _ in first.values()}):
+                items = [item for at, item in first.values() if at == step]
+                RedoDesk(self._ledger).redo(items, step, f"{len(items)} items, as was done before")
+        return len(first)
 
     def documents(self) -> Iterator[str]:
         """Every item as JSON, in list order."""

@@ -140,7 +140,8 @@ WHERE state = 'ready' AND step = :step AND fresh = :fresh AND not_before <= :now
 ORDER BY memory_step LIMIT 1
 
 -- name: winners
-SELECT step, number, files FROM attempts WHERE item = :item AND state = 'succeeded'
+SELECT step, number, files FROM attempts
+WHERE item = :item AND step < :step AND state = 'succeeded' ORDER BY id
 
 -- name: failures_of_round
 SELECT kind, count(*) AS n FROM attempts
@@ -280,7 +281,50 @@ ALTER TABLE dispatches ADD COLUMN node TEXT NOT NULL DEFAULT ''
 
 -- name: published
 SELECT a.files FROM items i JOIN attempts a ON a.item = i.seq
-WHERE i.id = :id AND a.state IN ('succeeded', 'no_data') ORDER BY a.step, a.id
+WHERE i.id = :id AND a.state IN ('succeeded', 'no_data')
+      AND NOT EXISTS (
+          SELECT 1 FROM attempts AS newer
+          WHERE newer.item = a.item AND newer.step <= a.step AND newer.id > a.id
+                AND newer.state IN ('succeeded', 'no_data'))
+ORDER BY a.step
+
+-- name: files_replaced
+SELECT files FROM attempts
+WHERE item = :item AND step >= :step AND id <> :attempt AND state IN ('succeeded', 'no_data')
+
+-- name: finished_from
+SELECT id, seq, round FROM items
+WHERE state IN ('succeeded', 'no_data', 'failed', 'stopped') AND step >= :step
+      AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
+ORDER BY seq
+
+-- name: redo_items
+UPDATE items SET state = 'waiting', step = :step, kind = NULL, round = items.round + 1
+FROM (SELECT json_extract(value, '$[0]') AS seq, json_extract(value, '$[1]') AS round
+      FROM json_each(:rows)) AS asked
+WHERE items.seq = asked.seq AND items.round = asked.round AND items.step >= :step
+      AND items.state IN ('succeeded', 'no_data', 'failed', 'stopped')
+
+-- name: add_redone
+INSERT INTO attempts (item, step, number, round, state, fresh, sort_key, memory_step)
+SELECT i.seq, :step, a.number + 1, i.round, 'ready', 1, a.sort_key, a.memory_step
+FROM json_each(:rows) AS asked
+JOIN items i ON i.seq = json_extract(asked.value, '$[0]')
+JOIN attempts a ON a.item = i.seq AND a.step = :step AND a.number = (
+    SELECT max(number) FROM attempts WHERE item = i.seq AND step = :step)
+
+-- name: counted_from
+WITH redone AS (
+    SELECT a.item, max(a.id) AS attempt FROM attempts a
+    JOIN attempts b ON b.item = a.item AND b.step = a.step AND b.number = a.number - 1
+    WHERE a.number > 1 AND b.state IN ('succeeded', 'no_data')
+    GROUP BY a.item)
+SELECT i.id, before.step, max(before.number) + 1 AS number
+FROM redone JOIN attempts first ON first.id = redone.attempt
+JOIN attempts before
+     ON before.item = redone.item AND before.step >= first.step AND before.id < first.id
+JOIN items i ON i.seq = redone.item
+GROUP BY i.seq, before.step
 
 -- name: dispatch_names
 SELECT name FROM dispatches WHERE name IN (SELECT value FROM json_each(:names))
@@ -289,3 +333,14 @@ SELECT name FROM dispatches WHERE name IN (SELECT value FROM json_each(:names))
 SELECT a.*, i.id AS item_id, i.document AS document
 FROM attempts a JOIN items i ON i.seq = a.item
 WHERE a.state = 'ready' AND i.id = :item AND a.step = :step AND a.number = :number
+
+-- name: next_of_finished
+SELECT i.id, i.seq, i.round, asked.step
+FROM (SELECT key, json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS step,
+             json_extract(value, '$[2]') AS number
+      FROM json_each(:rows)) AS asked
+JOIN items i ON i.id = asked.id
+WHERE i.state IN ('succeeded', 'no_data', 'failed', 'stopped') AND i.step >= asked.step
+      AND asked.number = (
+          SELECT max(number) + 1 FROM attempts WHERE item = i.seq AND step = asked.step)
+ORDER BY asked.key

@@ -7,7 +7,7 @@ from typing import Any
 
 from coordinator.domain.handoff import FileRecord
 from coordinator.domain.items import WorkItem
-from coordinator.domain.states import AttemptState, FailureKind, ItemState
+from coordinator.domain.states import DONE_ITEMS, AttemptState, FailureKind, ItemState
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,7 @@ class ItemRow:
     attempts: int
     reason: str
     dispatch: str | None
+    round: int = 1
 
     @classmethod
     def of(cls, row: sqlite3.Row) -> "ItemRow":
@@ -170,6 +171,7 @@ class ItemRow:
             attempts=row["number"] or 0,
             reason=row["reason"] or "",
             dispatch=row["dispatch_name"],
+            round=row["round"],
         )
 
 
@@ -178,6 +180,7 @@ class Tally:
     """Counts of everything, at one moment."""
 
     items: dict[ItemState, int]
+    standing: dict[tuple[int, ItemState], int]  # (step, state) -> items
     failed_at: dict[int, int]  # step -> failed items
     failed_kinds: dict[str, int]
     attempts: dict[tuple[int, AttemptState], int]  # (step, state) -> attempts
@@ -189,6 +192,14 @@ class Tally:
     @property
     def total(self) -> int:
         return sum(self.items.values())
+
+    def past(self, step: int) -> int:
+        """How many items have done `step`, and are not to do it again."""
+        return sum(
+            count
+            for (at, state), count in self.standing.items()
+            if at > step or (at == step and state in DONE_ITEMS)
+        )
 
     def of_step(self, step: int, *states: AttemptState) -> int:
         return sum(self.attempts.get((step, state), 0) for state in states)
@@ -214,18 +225,21 @@ class Event:
 
 def tally_of(items: list[sqlite3.Row], attempts: list[sqlite3.Row]) -> Tally:
     counts: dict[ItemState, int] = {}
+    standing: dict[tuple[int, ItemState], int] = {}
     failed_at: dict[int, int] = {}
     kinds: dict[str, int] = {}
     for row in items:
         state = ItemState(row["state"])
         counts[state] = counts.get(state, 0) + row["n"]
+        at = (row["step"], state)
+        standing[at] = standing.get(at, 0) + row["n"]
         if state is ItemState.FAILED:
             failed_at[row["step"]] = failed_at.get(row["step"], 0) + row["n"]
             kinds[row["kind"]] = kinds.get(row["kind"], 0) + row["n"]
     tries: dict[tuple[int, AttemptState], int] = {
         (row["step"], AttemptState(row["state"])): row["n"] for row in attempts
     }
-    return Tally(counts, failed_at, kinds, tries)
+    return Tally(counts, standing, failed_at, kinds, tries)
 
 
 def files_json(files: tuple[FileRecord, ...]) -> str:

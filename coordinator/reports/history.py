@@ -1,6 +1,6 @@
 """The verdict over an item, from all its attempts. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -46,17 +46,30 @@ class ItemReport:
         return failed and self.deciding.state is AttemptState.UNKNOWN  # type: ignore[union-attr]
 
 
-def judge(item: str, attempts: Iterable[Attempt], steps: Sequence[str]) -> ItemReport:
-    """The verdict over `item`. `steps`: all steps of the batch, in order.
+def judge(
+    item: str,
+    attempts: Iterable[Attempt],
+    steps: Sequence[str],
+    redone: Mapping[str, int] | None = None,
+) -> ItemReport:
+    """The verdict over `item`.
 
     A later success outweighs an earlier failure, whatever the clock said: attempts are ordered by
-    step and number. An attempt that was given back unbegun counts as absent.
+    step and number. An attempt that was given back unbegun counts as absent; so does the verdict of
+    one from before the item was done again.
+
+    Args:
+        item: its id.
+        attempts: all of its attempts, in any order.
+        steps: all steps of the batch, in order.
+        redone: step -> its first attempt that counts, where the item was done again.
     """
-    counted = [a for a in attempts if a.state is not AttemptState.RETURNED]
+    tries = [a for a in attempts if a.state is not AttemptState.RETURNED]
+    counted = [a for a in tries if a.number >= (redone or {}).get(a.step, 1)]
     if not counted:
-        return ItemReport(item, Standing.NOT_RUN)
+        return ItemReport(item, Standing.NOT_RUN, len(tries))
     standing, deciding = _verdict(_by_step(counted, steps), steps)
-    return ItemReport(item, standing, len(counted), deciding)
+    return ItemReport(item, standing, len(tries), deciding)
 
 
 def _verdict(by_step: Sequence[Attempt], steps: Sequence[str]) -> tuple[Standing, Attempt]:

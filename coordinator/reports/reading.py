@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from coordinator.domain.paths import REDONE_FILE
 from coordinator.domain.shown import for_terminal
 from coordinator.reports.batches import BATCH_FILE
 from coordinator.reports.dispatches import Attempt, Dispatch, read_dispatch
+from coordinator.reports.redone import read_redone
 from coordinator.reports.run_list import (
     ITEMS_FILE,
     RunList,
@@ -28,6 +30,7 @@ class BatchLogs:
         steps: all its steps, in order; every attempt's step is among them.
         attempts: item -> its attempts, in no order.
         skipped: items that were left out when the batch was submitted -> why.
+        redone: item -> step -> its first attempt that counts, of items that were done again.
     """
 
     batch: str
@@ -35,6 +38,7 @@ class BatchLogs:
     attempts: Mapping[str, Sequence[Attempt]]
     run_list: RunList
     skipped: Mapping[str, str]
+    redone: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,18 @@ def read_batch(tree: Tree, folder: Path, given: RunList | None) -> BatchLogs:
         attempts=attempts,
         run_list=run_list,
         skipped=record.skipped,
+        redone=_redone(tree, folder, entries.files),
     )
 
 
 def _own_list(tree: Tree, folder: Path, files: Sequence[Path]) -> RunList | None:
     path = folder / ITEMS_FILE
     return batch_run_list(tree, path) if path in files else None
+
+
+def _redone(tree: Tree, folder: Path, files: Sequence[Path]) -> Mapping[str, Mapping[str, int]]:
+    path = folder / REDONE_FILE
+    return read_redone(tree, path) if path in files else {}
 
 
 def _dispatches(tree: Tree, steps: Iterable[Path], known: Sequence[str]) -> Iterator[Dispatch]:

@@ -80,7 +80,9 @@ def read_scores(log_dir: Path, batch: str | None) -> Scores:
 def sort_items(logs: BatchLogs) -> Sorting:
     """The verdict over every item of the run list, and what lies outside it."""
     ids = logs.run_list.ids
-    reports = tuple(judge(item, logs.attempts.get(item, ()), logs.steps) for item in ids)
+    reports = tuple(
+        judge(item, logs.attempts.get(item, ()), logs.steps, logs.redone.get(item)) for item in ids
+    )
     idle = {report.item for report in reports if report.standing is Standing.NOT_RUN}
     return Sorting(
         reports=reports,

@@ -49,6 +49,10 @@ class Storage(Protocol):
         """The keys that begin with `prefix`, sorted."""
         ...
 
+    def remove(self, key: str) -> None:
+        """Remove one object, if it is there."""
+        ...
+
     def delete(self, prefix: str) -> int:
         """Remove every object below `prefix` (which ends with `/`); how many there were."""
         ...

@@ -113,6 +113,10 @@ class LocalStorage:
             file.seek(0)
             file.read()
 
+    def remove(self, key: str) -> None:
+        with self._translated(key), suppress(FileNotFoundError, NotADirectoryError):
+            self.path(key).unlink()
+
     def delete(self, prefix: str) -> int:
         count = sum(1 for _ in self.list(checked_folder(prefix)))
         with self._translated(prefix), suppress(FileNotFoundError):

@@ -212,6 +212,9 @@ class S3Storage:
                 found[key] = (entry["Size"], entry["ETag"])
         return found
 
+    def remove(self, key: str) -> None:
+        self._delete([checked_key(key)])
+
     def delete(self, prefix: str) -> int:
         count = 0
         for page in self._pages(checked_folder(prefix)):

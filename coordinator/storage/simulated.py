@@ -57,6 +57,9 @@ class Shelf:
         checked_prefix(prefix)
         yield from sorted(key for key in self._objects if key.startswith(prefix))
 
+    def remove(self, key: str) -> None:
+        self._objects.pop(checked_key(key), None)
+
     def delete(self, prefix: str) -> int:
         checked_folder(prefix)
         found = list(self.list(prefix))
@@ -120,6 +123,11 @@ class SimulatedStorage:
     def list(self, prefix: str) -> Iterator[str]:
         self._enter(f"list {prefix}")
         return self._shelf.list(prefix)
+
+    def remove(self, key: str) -> None:
+        self._enter(f"remove {key}")
+        self._shelf.remove(key)
+        self._leave(f"remove {key}")
 
     def delete(self, prefix: str) -> int:
         self._enter(f"delete {prefix}")

@@ -126,6 +126,16 @@ def test_only_what_is_below_the_prefix_is_deleted(store: Storage) -> None:
     assert list(store.list("")) == ["ab/x"]
 
 
+def test_one_object_is_removed(store: Storage) -> None:
+    for key in ("a", "a.txt", "b/c"):
+        store.write(key, b"")
+    for key in ("a", "b/c", "b/c", "absent", "a/x"):
+        store.remove(key)
+    assert list(store.list("")) == ["a.txt"]
+    with pytest.raises(StorageError, match="is not a key"):
+        store.remove("../a.txt")
+
+
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a\0b"])
 def test_a_key_leaves_no_root(store: Storage, key: str) -> None:
     with pytest.raises(StorageError, match="is not a key"):

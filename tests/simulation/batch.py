@@ -6,7 +6,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -118,7 +118,9 @@ class Simulation:
             faults=self.faults,
             tell=self.story.tell,
         )
-        self.people = People(plan.orders, self.ledger_folder, self.clock, self.story.tell)
+        self.people = People(
+            plan.orders, plan.redos, self.ledger_folder, self.clock, self.story.tell
+        )
         self.logs = LogTree(folder / "logs", NAME)
         self.lives = self.deaths = self.ticks = 0
         self._settle_neighbour()
@@ -175,6 +177,8 @@ class Simulation:
         try:
             with driver_lock(self.ledger_folder, NAME), cluster.held(lambda _why: None):
                 ControlDesk(ledger).forget_stop()
+                ControlDesk(ledger).carry_out()
+                self.people.ask_again(ledger, self.lives)
                 cluster.prepare(is_known=any(dispatch.job_id for dispatch in ledger.out()))
                 self._drive(Driver(self._batch(), ledger, cluster, storage, clock, PACE), cluster)
         finally:
@@ -192,6 +196,12 @@ class Simulation:
         wish = coordinator.run(self._look)
         if wish is not Wish.FINISH:
             raise Left(wish)
+        if self.people.want_more:
+            self.people.look_at_the_results()
+            with suppress(ClusterUnavailable, CredentialsError):
+                coordinator.purge()
+                cluster.dismantle()
+            raise Left("somebody wants more")
         self.faults.cease()  # what is left is only to tidy up
         coordinator.purge()
         cluster.dismantle()

@@ -49,6 +49,23 @@ class Remains:
         return found
 
     @cached_property
+    def newest(self) -> list[Row]:
+        """The attempts since each item was last begun."""
+        rounds = {item["seq"]: item["round"] for item in self.items}
+        return [a for a in self.attempts if a["round"] == rounds[a["item"]]]
+
+    @cached_property
+    def winners(self) -> list[Row]:
+        """Of each item and step the newest success, if none of an earlier step is newer still."""
+        done = sorted((a for a in self.attempts if a["state"] in set(DONE)), key=_age)
+        found: dict[tuple[int, int], Row] = {}
+        for attempt in done:
+            for step in range(attempt["step"], len(STEPS)):
+                found.pop((attempt["item"], step), None)
+            found[attempt["item"], attempt["step"]] = attempt
+        return list(found.values())
+
+    @cached_property
     def runs(self) -> dict[tuple[str, str, int], set[tuple[JobId, int]]]:
         """(step, item, attempt) -> the placements of jobs that began it."""
         found = defaultdict(set)
@@ -151,14 +168,21 @@ def thresholds_hold_at_every_moment(remains: Remains) -> Iterator[str]:
 
 def _starts(remains: Remains) -> Counter[int]:
     """Dispatch -> items that it put in flight."""
-    return Counter(a["dispatch"] for a in remains.attempts if (a["step"], a["number"]) == (0, 1))
+    first = {_round(a): a for a in sorted(remains.attempts, key=_age, reverse=True)}
+    return Counter(a["dispatch"] for a in first.values())
+
+
+def _round(attempt: Row) -> tuple[int, int]:
+    return attempt["item"], attempt["round"]
+
+
+def _age(attempt: Row) -> int:
+    return int(attempt["id"])
 
 
 def _ends(remains: Remains) -> Counter[int]:
     """Event -> items that it ended."""
-    last: dict[int, int] = {}
-    for attempt in remains.attempts:
-        last[attempt["item"]] = max(attempt["id"], last.get(attempt["item"], 0))
+    last = {_round(a): a["id"] for a in sorted(remains.attempts, key=_age)}
     final = set(last.values())
     return Counter(
         e["id"] for e in remains.events if e["attempt"] in final and e["new"] is not None
@@ -229,9 +253,9 @@ def nothing_is_started_during_a_pause(remains: Remains) -> Iterator[str]:
 def failures_are_true(remains: Remains) -> Iterator[str]:
     """An item fails by its own fault, or when it has used up all its tries."""
     tries: Counter[tuple[int, int, str]] = Counter(
-        (a["item"], a["step"], a["kind"]) for a in remains.attempts if a["kind"]
+        (a["item"], a["step"], a["kind"]) for a in remains.newest if a["kind"]
     )
-    refused = {a["item"] for a in remains.attempts if a["reason"].startswith("refused")}
+    refused = {a["item"] for a in remains.newest if a["reason"].startswith("refused")}
     for item in remains.items:
         step = remains.plan.pipeline.steps[item["step"]]
         fate = _OF_FATE.get(remains.plan.fates.get((step.name, item["id"]), Fault.SLOW))
@@ -270,13 +294,32 @@ def an_untouched_item_is_not_charged(remains: Remains) -> Iterator[str]:
 
 
 def what_won_is_published(remains: Remains) -> Iterator[str]:
-    for attempt in remains.attempts:
-        if attempt["state"] not in set(DONE):
-            continue
+    """And nothing else: no scores of translations that were made again since."""
+    expected = {}
+    for attempt in remains.winners:
         for name in remains.plan.pipeline.steps[attempt["step"]].outputs:
-            there = remains.keys.published(attempt["name"], name)
-            if remains.shelf.read(there) != remains.shelf.read(remains.keys_of(attempt).file(name)):
-                yield f"{there} is not what a{attempt['number']} wrote"
+            key = remains.keys.published(attempt["name"], name)
+            expected[key] = remains.keys_of(attempt).file(name)
+    for there, wrote in expected.items():
+        if remains.shelf.size(there) is None:
+            yield f"{there} is not there"
+        elif remains.shelf.read(there) != remains.shelf.read(wrote):
+            yield f"{there} is not {wrote}"
+    outputs = {name for step in remains.plan.pipeline.steps for name in step.outputs}
+    for key in remains.shelf.list("mine/items/"):
+        if key.count("/") == 3 and key.rpartition("/")[2] in outputs and key not in expected:
+            yield f"{key} is out of date"
+
+
+def what_is_done_again_was_asked_for(remains: Remains) -> Iterator[str]:
+    asked = remains.simulation.people.redone
+    for item in remains.items:
+        if item["round"] != 1 + asked[item["id"]]:
+            yield f"{item['id']} was begun {item['round']} times, asked {asked[item['id']]}"
+    done = Counter((*_round(a), a["step"]) for a in remains.attempts if a["state"] in set(DONE))
+    for (item, number, step), count in done.items():
+        if count > 1:
+            yield f"item {item} has done {STEPS[step]} {count} times in round {number}"
 
 
 def every_dispatch_is_home(remains: Remains) -> Iterator[str]:
@@ -346,6 +389,7 @@ CHECKS: tuple[Callable[[Remains], Iterator[str]], ...] = (
     failures_are_true,
     an_untouched_item_is_not_charged,
     what_won_is_published,
+    what_is_done_again_was_asked_for,
     every_dispatch_is_home,
     nothing_of_others_is_touched,
     nothing_is_left_behind,

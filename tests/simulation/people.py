@@ -1,12 +1,15 @@
 """People who pause, stop and go on while a batch runs, each through a ledger of their own."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from coordinator.clock import SimulatedClock
-from coordinator.ledger import Asked, Control, ControlDesk, Ledger
-from tests.simulation.plan import Order
+from coordinator.domain.states import ItemState
+from coordinator.ledger import Asked, Control, ControlDesk, Ledger, RedoDesk
+from tests.simulation.plan import STEPS, Order, Redo
 
 Change = Callable[[Control], Control]
 
@@ -17,20 +20,46 @@ class People:
     def __init__(
         self,
         orders: Sequence[Order],
+        redos: Sequence[Redo],
         folder: Path,
         clock: SimulatedClock,
         tell: Callable[[str], None],
     ) -> None:
         self._orders, self._folder, self._clock, self._tell = list(orders), folder, clock, tell
+        self._redos = list(redos)
         self._slept = 0
         self.given = 0
         self.stopped_items: set[str] = set()
+        self.redone: Counter[str] = Counter()  # item -> how often it was begun again
 
     def act(self) -> None:
         """A sleep has begun."""
         self._slept += 1
         while self._orders and self._orders[0].sleeps <= self._slept:
             self._give(self._orders.pop(0))
+
+    @property
+    def want_more(self) -> bool:
+        return bool(self._redos)
+
+    def look_at_the_results(self) -> None:
+        """The batch is finished: what they want next is due."""
+        self._redos[0] = replace(self._redos[0], life=0)
+
+    def ask_again(self, ledger: Ledger, life: int) -> None:
+        """A life begins, as `rescore` and `rerun` begin one: with its lock, and before all else."""
+        desk = RedoDesk(ledger)
+        while self._redos and self._redos[0].life <= life:
+            wanted = self._redos[0]
+            items = list(desk.finished(wanted.step, wanted.items))
+            self._tell(f">>> somebody wants {STEPS[wanted.step]} again of {len(items)} items")
+            before = {item.id: item.round for item in items}
+            try:
+                desk.redo(items, wanted.step, "by somebody")
+            finally:  # one who died after the commit did it all the same
+                rounds = {i.id: i.round for i in ledger.items(*ItemState)}
+                self.redone.update(i for i, n in before.items() if rounds[i] > n)
+            self._redos.pop(0)
 
     def _give(self, order: Order) -> None:
         self.given += 1

@@ -83,6 +83,15 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Redo:
+    """What somebody wants done again while nobody drives the batch."""
+
+    life: int  # of the coordinator, before which it is asked; or as soon as the batch is finished
+    step: int
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """One seed, spelt out."""
 
@@ -103,12 +112,15 @@ class Plan:
     fates: Mapping[tuple[str, str], Fault]
     crashes: tuple[Doom, ...]  # of the coordinator's lives; then comes one that ends well
     orders: tuple[Order, ...]
+    redos: tuple[Redo, ...]
     downtimes: tuple[float, ...]  # seconds between two lives
 
     def __str__(self) -> str:
         rates = ", ".join(f"{fault} {rate:.3f}" for fault, rate in self.rates.items())
         where = " on Nomad" if self.speaks_nomad else ""
-        orders = ", ".join(f"{o.what} at sleep {o.sleeps}" for o in self.orders) or "none"
+        asked = [f"{o.what} at sleep {o.sleeps}" for o in self.orders]
+        asked += [f"{STEPS[r.step]} again at life {r.life}" for r in self.redos]
+        orders = ", ".join(asked) or "none"
         crashes = ", ".join(map(str, self.crashes)) or "none"
         return (
             f"seed {self.seed}{where}: {self.items} items in packs of {self.packs}, "
@@ -148,6 +160,7 @@ def plan_of(seed: int, items: int) -> Plan:
         fates=_fates(random, items),
         crashes=crashes,
         orders=_orders(random, items),
+        redos=_redos(Random(f"{seed} does again"), items),
         downtimes=tuple(random.choice((0.1, 10.0, 600.0)) for _ in crashes),
     )
 
@@ -179,6 +192,16 @@ def _orders(random: Random, items: int) -> tuple[Order, ...]:
         if what == "pause":
             orders.append(Order(when + random.randrange(2, 30), "go on"))
     return tuple(sorted(orders, key=lambda order: order.sleeps))
+
+
+def _redos(random: Random, items: int) -> tuple[Redo, ...]:
+    """In every other batch somebody wants all, or some, scored or translated again."""
+    redos = []
+    for _ in range(random.choice((0, 0, 1, 2))):
+        count = random.choice((3, items, items))
+        named = tuple(f"i{number:04d}" for number in sorted(random.sample(range(items), count)))
+        redos.append(Redo(random.choice((2, 3, 99)), random.choice((0, 1, 1)), named))
+    return tuple(sorted(redos, key=lambda redo: redo.life))
 
 
 def _rates(random: Random) -> dict[Fault, float]:

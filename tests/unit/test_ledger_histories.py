@@ -30,6 +30,7 @@ from coordinator.ledger import (
     Ledger,
     NextStep,
     PortableLedger,
+    RedoDesk,
     Retry,
     Sequel,
 )
@@ -160,6 +161,19 @@ class Histories(RuleBasedStateMachine):
         assert self.ledgers[who].reopen(chosen) == len(chosen)
         if chosen:
             self.refused(lambda: self.ledgers[1 - who].reopen(chosen))
+
+    @rule(who=CONNECTION, pick=PICK, step=st.integers(0, STEPS - 1))
+    def redo(self, who: int, pick: int, step: int) -> None:
+        """Once for all who read the same; what was never at the step is not done again there."""
+        one, other = (RedoDesk(ledger) for ledger in (self.ledgers[who], self.ledgers[1 - who]))
+        found = list(one.finished(step))
+        chosen = found[: pick % (len(found) + 1)]
+        assert one.redo(chosen, step, "told to") == len(chosen)
+        if chosen:
+            self.refused(lambda: other.redo(chosen, step, "told to"))
+        early = [item for item in one.finished(0) if item not in list(one.finished(1))]
+        if early:
+            self.refused(lambda: one.redo(early, 1, "told to"))
 
     @rule(who=CONNECTION, item=st.integers(0, ITEMS - 1))
     def stop_item(self, who: int, item: int) -> None:

@@ -11,7 +11,7 @@ STEPS = ("translate", "score")
 KINDS = {S.FAILED: K.TIMEOUT, S.LOST: K.LOST, S.UNKNOWN: K.UNKNOWN, S.STOPPED: K.STOPPED}
 
 
-def verdict(*story: str) -> ItemReport:
+def verdict(*story: str, first: dict[str, int] | None = None) -> ItemReport:
     """`story`: attempts as `<t or s><number> <state>`, in any order."""
     attempts = []
     for entry in story:
@@ -21,7 +21,7 @@ def verdict(*story: str) -> ItemReport:
         attempts.append(
             Attempt("i", step, int(where[1:]), found, KINDS.get(found), "why", Path(where))
         )
-    return judge("i", attempts, STEPS)
+    return judge("i", attempts, STEPS, first)
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,23 @@ def test_only_an_end_without_a_reason_is_silent() -> None:
 
 def test_a_success_has_no_kind() -> None:
     assert verdict("t1 failed", "t2 succeeded", "s1 succeeded").kind is None
+
+
+@pytest.mark.parametrize(
+    ("story", "first", "standing"),
+    [
+        (("t1 succeeded", "s1 succeeded"), {"score": 2}, Standing.STILL_RUNNING),
+        (("t1 succeeded", "s1 succeeded", "s2 running"), {"score": 2}, Standing.STILL_RUNNING),
+        (("t1 succeeded", "s1 succeeded", "s2 failed"), {"score": 2}, Standing.FAILED),
+        (("t1 succeeded", "s1 succeeded", "s2 succeeded"), {"score": 2}, Standing.SUCCEEDED),
+        (("t1 succeeded", "s1 succeeded"), {"translate": 2, "score": 2}, Standing.NOT_RUN),
+        (("t1 succeeded", "s1 succeeded", "t2 succeeded"), {"score": 2}, Standing.STILL_RUNNING),
+        (("t1 no_data", "t2 failed"), {"translate": 2}, Standing.FAILED),
+    ],
+)
+def test_what_was_done_again_counts_from_there(
+    story: tuple[str, ...], first: dict[str, int], standing: Standing
+) -> None:
+    found = verdict(*story, first=first)
+    assert found.standing is standing
+    assert found.attempts == len(story), "earlier tries are history, and history is counted"

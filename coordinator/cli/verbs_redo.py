@@ -1,0 +1,117 @@
+"""Verbs that do items again which have ended: rescore, rerun."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from coordinator.bootstrap import make_clock
+from coordinator.cli.options import NO_COMMON, RUN, Common, one_name
+from coordinator.cli.output import Output
+from coordinator.cli.running import drive_shown
+from coordinator.cli.verb import add_verb
+from coordinator.cli.words import plural
+from coordinator.clock import Clock
+from coordinator.commands import redo as redoing
+from coordinator.commands.redo import RedoPlan, Wanted
+from coordinator.errors import ExitCode
+from coordinator.settings import Settings
+
+BatchName = Annotated[str | None, Parameter(help="the same as BATCH")]
+Items = Annotated[
+    Path | None, Parameter(help="only the items in this list, one id a line; default all")
+]
+DryRun = Annotated[
+    bool, Parameter(name="--dry-run", help="only say what would be done again", negative="")
+]
+Planning = Callable[[Settings, Wanted, Clock], RedoPlan]
+
+
+def add_to(app: App) -> None:
+    add_verb(app, rescore, RUN)
+    add_verb(app, rerun, RUN)
+
+
+def rescore(
+    batch: Annotated[str | None, Parameter(help="the batch")] = None,
+    /,
+    *,
+    batch_name: BatchName = None,
+    metrics: Annotated[
+        str | None,
+        Parameter(help="other metrics from now on, e.g. bleu,chrf++ or a list as in a pipeline"),
+    ] = None,
+    items: Items = None,
+    step: Annotated[
+        str | None, Parameter(help="the scoring step, where the pipeline has several")
+    ] = None,
+    dry_run: DryRun = False,
+    common: Common = NO_COMMON,
+) -> int:
+    """Score the stored translations of a batch again; no model is run.
+
+    Examples:
+    coordinator rescore my-batch --metrics bleu,chrf++,ter --dry-run
+
+    coordinator rescore my-batch
+    """
+    changed = redoing.metrics_of(metrics) if metrics is not None else None
+    wanted = Wanted(one_name(batch, batch_name), step or "", _listed(items), changed)
+    return _redo(redoing.plan_rescore, wanted, common, dry_run=dry_run)
+
+
+def rerun(
+    batch: Annotated[str | None, Parameter(help="the batch")] = None,
+    /,
+    *,
+    from_: Annotated[
+        str, Parameter(name="--from", help="the first step to do again, or its kind: inference")
+    ],
+    batch_name: BatchName = None,
+    items: Items = None,
+    dry_run: DryRun = False,
+    common: Common = NO_COMMON,
+) -> int:
+    """Do a step of a batch again, and all steps after it, for items that have ended.
+
+    Examples:
+    coordinator rerun my-batch --from inference --dry-run
+
+    coordinator rerun my-batch --from translate
+    """
+    wanted = Wanted(one_name(batch, batch_name), from_, _listed(items))
+    return _redo(redoing.plan_rerun, wanted, common, dry_run=dry_run)
+
+
+def _listed(path: Path | None) -> tuple[str, ...] | None:
+    from coordinator.reports import read_run_list
+
+    return None if path is None else read_run_list(path).ids
+
+
+def _redo(planned: Planning, wanted: Wanted, common: Common, *, dry_run: bool) -> int:
+    output, clock, settings = Output(as_json=common.json), make_clock(), common.load()
+    plan = planned(settings, wanted, clock)
+    said = _in_words(plan, as_asked=wanted.items is not None)
+    if dry_run or not plan.items:
+        output.result(plan.to_json(), *said)
+        return ExitCode.OK
+    for line in said:
+        output.say(line)
+    return drive_shown(output, lambda watch: redoing.redo(plan, settings, clock, watch))
+
+
+def _in_words(plan: RedoPlan, *, as_asked: bool) -> list[str]:
+    steps = ", then ".join(plan.steps)
+    lines = [f"{plural(len(plan.items), 'item')} of {plan.batch}: {steps} will be done again"]
+    if not as_asked:
+        lines += [f"  left alone: {words}" for words in plan.left.in_words(plan.steps[0])]
+    if plan.metrics is not None:
+        lines.append(f"  metrics from now on: {', '.join(_name(m) for m in plan.metrics)}")
+    return lines
+
+
+def _name(metric: dict[str, object]) -> str:
+    settings = [f"{key}: {value}" for key, value in metric.items() if key != "name"]
+    return f"{metric['name']} ({', '.join(settings)})" if settings else str(metric["name"])

@@ -108,10 +108,5 @@ def _in_words(plan: RedoPlan, *, as_asked: bool) -> list[str]:
     if not as_asked:
         lines += [f"  left alone: {words}" for words in plan.left.in_words(plan.steps[0])]
     if plan.metrics is not None:
-        lines.append(f"  metrics from now on: {', '.join(_name(m) for m in plan.metrics)}")
+        lines.append(f"  metrics from now on: {', '.join(plan.metric_names)}")
     return lines
-
-
-def _name(metric: dict[str, object]) -> str:
-    settings = [f"{key}: {value}" for key, value in metric.items() if key != "name"]
-    return f"{metric['name']} ({', '.join(settings)})" if settings else str(metric["name"])

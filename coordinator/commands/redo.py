@@ -71,6 +71,10 @@ class RedoPlan:
     left: Left
     metrics: Metrics | None  # what changes; None = nothing does
 
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        return tuple(spec.name for spec in parse_metrics(self.metrics)) if self.metrics else ()
+
     def to_json(self) -> dict[str, Any]:
         return {
             "batch": self.batch,

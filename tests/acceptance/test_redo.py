@@ -120,6 +120,19 @@ def test_rescoring_starts_no_inference(finished: Stage, rescored: Stage) -> None
     assert set(rescored.report["averages"]) == {"bleu-intl-lc", "chrf-space"}
 
 
+def test_scoring_packs_go_by_target_language(batch: BatchSeen, rescored: Stage) -> None:
+    """All was ready at once: each pack has whole languages, but for its first and its last."""
+    target = {item: direction.split()[1] for item, direction in batch.directions().items()}
+    attempts = batch.rows(
+        "SELECT a.dispatch, i.id FROM attempts a JOIN items i ON i.seq = a.item"
+        " WHERE a.step = 1 AND a.number = 2 ORDER BY a.dispatch"
+    )
+    packs = {row["dispatch"] for row in attempts}
+    prepared = {(row["dispatch"], target[row["id"]]) for row in attempts}
+    assert len(attempts) == ITEMS and len(packs) > 1
+    assert len(prepared) <= len(LANGUAGES) + len(packs) - 1
+
+
 def test_rescored_is_as_if_scored_so_from_the_start(batch: BatchSeen, rescored: Stage) -> None:
     place = batch.place
     text = PIPELINE.format(pack=16, score_pack=30)

@@ -137,6 +137,13 @@ def test_what_ships_is_legal(path: Path) -> None:
     assert yaml.safe_load(path.read_text())["name"] == pipeline.name
 
 
+def test_shipped_scoring_goes_by_target_language() -> None:
+    pipelines = [read_pipeline(path) for path in SHIPPED]
+    scoring = [step for each in pipelines for step in each.steps if step.job == "scoring"]
+    assert len(scoring) >= 2
+    assert {step.pack.sort_by for step in scoring} == {"mt:target_language"}
+
+
 def test_one_shipped_pipeline_is_not_translation() -> None:
     pipelines = [read_pipeline(path) for path in SHIPPED]
     general = [p for p in pipelines if not p.uses("inference") and not p.uses("scoring")]

@@ -141,7 +141,7 @@ ORDER BY memory_step LIMIT 1
 
 -- name: winners
 SELECT step, number, files FROM attempts
-WHERE item = :item AND step < :step AND state = 'succeeded' ORDER BY id
+WHERE item = :item AND step < :step AND state = 'succeeded' ORDER BY step, number
 
 -- name: failures_of_round
 SELECT kind, count(*) AS n FROM attempts

@@ -18,6 +18,7 @@ from tests.support import REPOSITORY
 # Exit codes other than 0.
 EXIT_CODES = {
     "coordinator submit --batch_name my-batch --resume": 1,  # one of its items has failed
+    "coordinator rescore my-batch": 1,  # and is left alone
 }
 SCORINGS = (
     "coordinator score --predictions outputs/my-other-batch --references references "

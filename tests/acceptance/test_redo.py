@@ -64,7 +64,7 @@ def run(place: Workplace, *arguments: object) -> str:
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory: pytest.TempPathFactory) -> BatchSeen:
     folder = tmp_path_factory.mktemp("redo") / "work"
-    place = Workplace.made(folder, LANGUAGES, 10, score_pack=30)
+    place = Workplace.made(folder, LANGUAGES, 5, pack=45, score_pack=30)
     run(place, "submit", *place.submit_flags("first", "--slots", 2))
     return place.batch("first")
 
@@ -135,7 +135,7 @@ def test_scoring_packs_go_by_target_language(batch: BatchSeen, rescored: Stage) 
 
 def test_rescored_is_as_if_scored_so_from_the_start(batch: BatchSeen, rescored: Stage) -> None:
     place = batch.place
-    text = PIPELINE.format(pack=16, score_pack=30)
+    text = PIPELINE.format(pack=45, score_pack=30)
     assert FIRST in text
     (place.folder / "other.yml").write_text(text.replace(FIRST, OTHER))
     flags = place.submit_flags("fresh", "--slots", 2)

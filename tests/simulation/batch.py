@@ -28,7 +28,7 @@ from coordinator.ledger import ControlDesk, driver_lock
 from coordinator.parallel import staged
 from coordinator.storage.simulated import Shelf
 from tests.simulation.backstage import Backstage
-from tests.simulation.checks import violations_of
+from tests.simulation.checks import out_of_date, violations_of
 from tests.simulation.lives import (
     Crash,
     Life,
@@ -222,6 +222,8 @@ class Simulation:
         self.ticks += 1
         if snapshot.tally.in_flight > self.plan.thresholds.stop_at:
             raise Violated(f"{snapshot.tally.in_flight} items are in flight")
+        if self.people.redone and (stale := out_of_date(self)):
+            raise Violated(f"out of date, and still published: {stale}")
         if self.ticks > MOST_TICKS:
             raise Violated(f"no end after {self.ticks} ticks: {snapshot.tally}")
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -56,14 +56,7 @@ class Remains:
 
     @cached_property
     def winners(self) -> list[Row]:
-        """Of each item and step the newest success, if none of an earlier step is newer still."""
-        done = sorted((a for a in self.attempts if a["state"] in set(DONE)), key=_age)
-        found: dict[tuple[int, int], Row] = {}
-        for attempt in done:
-            for step in range(attempt["step"], len(STEPS)):
-                found.pop((attempt["item"], step), None)
-            found[attempt["item"], attempt["step"]] = attempt
-        return list(found.values())
+        return winners_of(a for a in self.attempts if a["state"] in set(DONE))
 
     @cached_property
     def runs(self) -> dict[tuple[str, str, int], set[tuple[JobId, int]]]:
@@ -101,6 +94,45 @@ class Remains:
         """Whether the store once said that something of it was not there."""
         prefix = self.keys_of(attempt).prefix
         return any(key.startswith(prefix) for key in self.shelf.denied)
+
+
+def winners_of(done: Iterable[Row]) -> list[Row]:
+    """Of each item and step the newest success, if none of an earlier step is newer still."""
+    found: dict[tuple[int, int], Row] = {}
+    for attempt in sorted(done, key=_age):
+        for step in range(attempt["step"], len(STEPS)):
+            found.pop((attempt["item"], step), None)
+        found[attempt["item"], attempt["step"]] = attempt
+    return list(found.values())
+
+
+def out_of_date(simulation: "Simulation") -> list[str]:
+    """What is published just now though an earlier step was done again since."""
+    query = (
+        "SELECT a.*, i.id AS name FROM attempts a JOIN items i ON i.seq = a.item"
+        " WHERE a.state IN ('succeeded', 'no_data')"
+    )
+    with closing(sqlite3.connect(simulation.ledger_folder / "ledger.db")) as db:
+        db.row_factory = sqlite3.Row
+        done = _rows(db, query)
+    last, winners = len(STEPS) - 1, {a["id"] for a in winners_of(done)}
+    return [
+        key
+        for attempt in done
+        if attempt["step"] == last and attempt["id"] not in winners
+        for key in _published_of(simulation, attempt)
+    ]
+
+
+def _published_of(simulation: "Simulation", attempt: Row) -> Iterator[str]:
+    """The files of this attempt that are published: each attempt writes something else."""
+    keys, shelf, step = BatchKeys("mine"), simulation.shelf, attempt["step"]
+    wrote = keys.attempt(attempt["name"], STEPS[step], attempt["number"])
+    for name in simulation.plan.pipeline.steps[step].outputs:
+        there = keys.published(attempt["name"], name)
+        is_there = None not in (shelf.size(there), shelf.size(wrote.file(name)))
+        if is_there and shelf.read(there) == shelf.read(wrote.file(name)):
+            yield there
 
 
 def violations_of(simulation: "Simulation") -> list[str]:

@@ -19,7 +19,7 @@ FIRST = {
     "purge_before_the_log_is_home": 0,
     "retry_without_a_new_token": 3,
     "forget_the_pause_at_a_resume": 3,
-    "forget_a_pause_that_somebody_asked_for_at_a_resume": 4,
+    "forget_a_pause_that_somebody_asked_for_at_a_resume": 43,
     "take_no_answer_for_a_refusal": 3,
     "believe_any_outcome": 37,
     "compare_no_sizes": 1,
@@ -27,6 +27,7 @@ FIRST = {
     "take_silence_for_an_end": 12,
     "start_one_too_many": 0,
     "publish_when_the_ledger_is_told": 3,
+    "leave_scores_beside_newer_translations": 0,
 }
 
 

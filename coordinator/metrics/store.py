@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,8 @@ from coordinator.metrics.texts import pack
 
 _MANIFEST = "manifest.json"
 _NAME = re.compile(r"\w+(?:\.\w+)*", re.ASCII)  # of an array, and so of its file
+_ASIDE = ".part"
+_LONG_AGO = 3600.0  # seconds; nobody writes for so long
 _LARGEST_MANIFEST = 1_000_000  # bytes; hundreds of arrays
 
 
@@ -70,10 +73,17 @@ class PreparedStore:
             found = _read(entry, identity) or made
         return found
 
+    def tidy(self) -> None:
+        """Remove what processes that were killed had begun to write."""
+        for aside in self._folder.glob(f".*{_ASIDE}"):
+            with suppress(OSError):
+                if time.time() - aside.lstat().st_mtime > _LONG_AGO:
+                    _remove(aside)
+
     def _keep(self, entry: Path, made: Prepared, identity: tuple[str, str, int]) -> None:
         """Written aside and renamed; another process may have been faster, with the same."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=self._folder, prefix=".", suffix=".part"))
+        aside = Path(tempfile.mkdtemp(dir=self._folder, prefix=".", suffix=_ASIDE))
         try:
             _write(aside, made, identity)
             _remove(entry)

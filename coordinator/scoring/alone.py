@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coordinator.errors import BadInput, UsageError
-from coordinator.metrics import LanguageTable, MetricSpec
+from coordinator.metrics import LanguageTable, MetricSpec, PreparedStore
 from coordinator.scoring.crew import Crew
 from coordinator.scoring.desk import Outcome, Setup
 from coordinator.scoring.plan import Plan
@@ -60,6 +60,7 @@ def score_predictions(
         )
     with _alone(setup.output):
         _clear(setup.output)
+        PreparedStore(setup.prepared).tidy()
         outcomes = _work_off(plan, setup, processes, on_progress)
         summary = _summary(plan, outcomes, setup.metrics)
         store = open_storage(str(setup.output.absolute()))
@@ -115,14 +116,25 @@ def _alone(output: Path) -> Iterator[None]:
             hint="choose another --output",
         ) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor, output)
         yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, output: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise UsageError(
             f"another scoring writes to {output}", hint="wait for it, or choose another --output"
         ) from error
-    finally:
-        os.close(descriptor)
+    except OSError as error:
+        raise UsageError(
+            f"the output folder {output} cannot be locked",
+            why=error.strerror or str(error),
+            hint="choose an --output on a disk of this machine",
+        ) from error
 
 
 def _clear(output: Path) -> None:

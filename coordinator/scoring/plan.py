@@ -1,5 +1,6 @@
 """What is to be scored: the directions that there are, and those that are missing."""
 
+import stat
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
@@ -124,10 +125,12 @@ def _direction(
     if item not in found:
         return Problem(item, "no translations")
     try:
-        size = found[item].lstat().st_size
+        status = found[item].lstat()
     except OSError:
         return Problem(item, f"no {found[item].name}", "was it translated?")
-    return Direction(item, source, target, found[item], tuple(texts[target]), size)
+    if not stat.S_ISREG(status.st_mode):
+        return Problem(item, f"{found[item].name} is no plain file", "links are not followed")
+    return Direction(item, source, target, found[item], tuple(texts[target]), status.st_size)
 
 
 def _read_list(path: Path) -> list[str]:

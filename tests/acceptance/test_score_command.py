@@ -1,6 +1,7 @@
 """`coordinator score`: scores from stored predictions, exact, in any order, through any kill."""
 
 import csv
+import fcntl
 import functools
 import hashlib
 import json
@@ -217,6 +218,29 @@ def scoring_processes(parent: int) -> list[int]:
     return [int(c) for c in children if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()]
 
 
+def test_an_interrupt_is_answered_and_the_same_command_goes_on(track: Path, scored: Path) -> None:
+    output = track / "interrupted"
+    process = subprocess.Popen(
+        command(track, output, 2),
+        cwd=track,
+        env=bare(track),
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while done_in(output) < 5:
+        assert process.poll() is None
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert "Traceback" not in said
+    assert not (output / "summary").exists()
+    assert run(track, output, processes=2).returncode == 0
+    assert contents(output) == contents(scored)
+
+
 def test_matrix_and_averages_open_in_pandas(scored: Path) -> None:
     rows = scores_of(scored)
     matrix = pd.read_csv(scored / "summary/matrix-spbleu.csv", index_col=0)
@@ -274,19 +298,22 @@ def test_every_problem_is_named_and_stops_no_other(small: Path) -> None:
     put(small / "predictions/\x1b[31mred-eng.txt", ["a", "b"])
     (small / "predictions/eng-eng.txt").symlink_to("/etc/passwd")
     os.mkfifo(small / "predictions/kor-eng.txt")
+    (small / "predictions/kor-deu").mkdir()
+    os.mkfifo(small / "predictions/kor-deu/translations.jsonl")
     code, found, _ = score(small)
     assert code == 1
-    assert (found["scored"], found["expected"]) == (3, 9)
+    assert (found["scored"], found["expected"]) == (3, 10)
     problems = problems_of(found)
     assert "1 translations for 2 reference sentences" in problems["fra-deu"]
     assert "line 1 is not UTF-8" in problems["deu-fra"]
     assert "reference" in problems["deu-kor"]
     assert "translations.jsonl" in problems["eng-fra"]
-    assert len(problems) == 6
+    assert "no plain file" in problems["kor-deu"]
+    assert len(problems) == 7
     table = (small / "scores/summary/problems.csv").read_text("utf-8")
     assert "\x1b" not in table
     assert "\"'=cmd" in table
-    assert "incomplete (3 of 9)" in (small / "scores/summary/scores.csv").read_text()
+    assert "incomplete (3 of 10)" in (small / "scores/summary/scores.csv").read_text()
 
 
 def test_a_direction_that_is_expected_and_missing(small: Path) -> None:
@@ -315,6 +342,15 @@ def test_other_inputs_are_scored_again(small: Path) -> None:
     shutil.rmtree(small / "scores")
     afresh = score(small)[1]
     assert afresh["averages"] == found["averages"]
+
+
+def test_two_at_a_time_do_not_write_to_one_folder(small: Path) -> None:
+    (small / "scores").mkdir()
+    with (small / "scores/.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, found, _ = score(small)
+    assert code == 2
+    assert "another scoring writes to" in str(found["message"])
 
 
 def test_layout_of_a_batch_and_several_references(small: Path) -> None:

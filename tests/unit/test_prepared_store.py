@@ -1,6 +1,7 @@
 """Prepared references in a folder: shared, and never believed without a look."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -167,6 +168,15 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) 
     metric = Lengths("lengths")
     found = PreparedStore(tmp_path / "file" / "store").prepared(metric, [REFS])
     assert found.arrays["sizes"].shape == (1, 20)
+
+
+def test_what_was_left_half_is_removed_after_a_while(tmp_path: Path) -> None:
+    for name in (".old.part", ".new.part"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "sizes.npy").write_bytes(b"x")
+    os.utime(tmp_path / ".old.part", (0, 0))
+    PreparedStore(tmp_path).tidy()
+    assert [path.name for path in tmp_path.iterdir()] == [".new.part"]
 
 
 def test_nothing_is_left_aside(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from coordinator.errors import BadInput
 from coordinator.metrics.tokens import Tokenizer, Tokens, Vocabulary, WordTokenizer
 
 # The names that sacrebleu's signature has for files, by their sha256 and md5; both must agree.
-# sacrebleu itself publishes no hash. That of flores200's file is the one of NLLB-200's
-# `sentencepiece.bpe.model`, the same file (https://huggingface.co/facebook/nllb-200-3.3B). That of
-# flores101's is published nowhere, so that no file is called by that name.
+# sacrebleu itself publishes no hash. flores200's file is reported to be NLLB-200's
+# `sentencepiece.bpe.model`, byte for byte, whose hashes these are
+# (https://huggingface.co/facebook/nllb-200-3.3B). Of flores101's file none is known, so that no
+# file is called by that name.
 PUBLISHED = {
     (
         "14bb8dfb35c0ffdea7bc01e56cea38b9e3d5efcdcb9c251d6b40538e1aab555a",

@@ -23,7 +23,7 @@ _SHOWN = 10  # items that could not be tested
 Lines = list[Table | str]
 
 
-def tested(
+def significance_shown(
     output: Output, settings: Settings, clock: Clock, found: Comparison, method: Method
 ) -> tuple[dict[str, Any], Lines]:
     """Test the items that both batches have; what a program is told, and what a person sees."""

@@ -167,9 +167,11 @@ def compare(
     document = asdict(found)
     lines: list[Table | str] = [_comparison_table(found), *_left_out(found)]
     if significance:
-        from coordinator.cli.significance import tested  # numpy takes a while to import
+        from coordinator.cli.significance import significance_shown  # numpy takes a while to import
 
-        document["significance"], more = tested(output, settings, clock, found, significance)
+        document["significance"], more = significance_shown(
+            output, settings, clock, found, significance
+        )
         lines += ["", *more]
     output.result({"comparison": document}, *lines)
     return ExitCode.OK

@@ -1,5 +1,6 @@
 """Which differences between two batches are more than chance."""
 
+import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,9 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from coordinator.bootstrap import make_clock
+from coordinator.cli.output import Output
+from coordinator.cli.significance import significance_shown
 from coordinator.commands import significance as command
+from coordinator.commands.reporting import Comparison
 from coordinator.errors import BadInput
 from coordinator.metrics import paired_test, parse_metrics
 from coordinator.metrics.stored import formula_of, read_statistics
@@ -83,6 +88,23 @@ def test_each_item_and_metric_is_tested(known: None, outputs: Path, method: Any)
     chrf = next(t for t in found.tests if (t.metric, t.item) == ("chrf", "item-1"))
     assert chrf.p_value == expected.p_value
     assert chrf.adjusted >= chrf.p_value
+
+
+def test_what_a_person_sees(known: None) -> None:
+    compared = Comparison("a", "b", (), ("item-0", "item-1", "item-2"), (), ())
+    output = Output(as_json=False)
+    document, lines = significance_shown(output, Settings(), make_clock(), compared, "bootstrap")
+    assert [test["verdict"] for test in document["tests"]] == ["better", "unclear"] * len(METRICS)
+    assert (document["test"], document["seed"]) == ("bootstrap", 12345)
+    console = Console(width=100, file=io.StringIO())
+    console.print(*lines, sep="\n")
+    shown = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+    assert shown[0].startswith("paired bootstrap, p < 0.05 after correction")
+    assert shown[1:] == [
+        "metric items better worse unclear",
+        *(f"{name} 2 1 0 1" for name in METRICS),
+        "not tested: item-2: scored against different references",
+    ]
 
 
 def test_what_was_worse(known: None) -> None:

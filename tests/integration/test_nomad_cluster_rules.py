@@ -176,6 +176,12 @@ def test_a_dispatch_that_nomad_will_never_take_is_refused(
     assert isinstance(result, JobRefused) and "parameterized job not found" in result.why
 
 
+def test_a_job_that_is_not_there_has_no_allocations(api: NomadApi, parent: Parent) -> None:
+    """No error: a job may be collected between the list that has it and a closer look."""
+    assert api.get_all("job", f"{parent.id}/dispatch-gone", "allocations") == []
+    assert api.get_all("job", f"{parent.id}/dispatch-gone", "evaluations") == []
+
+
 def test_a_nomad_that_does_not_know_the_batch_is_refused(api: NomadApi, parent: Parent) -> None:
     cluster = NomadCluster(api, [parent])
     with pytest.raises(UsageError, match="knows nothing of batch contract"):

@@ -93,7 +93,8 @@ class SimulatedNomad(SimulatedCluster):
             case ("allocations",):
                 return self._allocations_of(re.findall(r'"([^"]*)"', params["filter"]))
             case ("job", job, "allocations"):
-                return self._allocations(self._job(job))
+                known = self._known(job)
+                return self._allocations(known) if known else []
             case ("job", _, "evaluations"):
                 return []
             case ("job", job):
@@ -176,10 +177,14 @@ class SimulatedNomad(SimulatedCluster):
         return {**(self._entry(found, "") or {}), "DispatchIdempotencyToken": found.token}
 
     def _job(self, job: str) -> SimulatedJob:
-        found = self._world.jobs.get(bare_id(job))
-        if found is None or self._id(found) != job:
+        found = self._known(job)
+        if found is None:
             raise NomadRefusal(f"{job} is not there", why="job not found", status=404)
         return found
+
+    def _known(self, job: str) -> SimulatedJob | None:
+        found = self._world.jobs.get(bare_id(job))
+        return found if found and self._id(found) == job else None
 
     def _allocations_of(self, parents: list[str]) -> list[Document]:
         of = [job for job in self._world.jobs.values() if self._id(job).split("/")[0] in parents]

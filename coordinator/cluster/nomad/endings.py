@@ -88,7 +88,7 @@ def started(allocations: Sequence[Document], main_task: str) -> Started | None:
 def _never_placed(job: Document) -> Ending:
     if job.get("Stop"):
         return Ending(stop=StopReason.ASKED, detail="stopped before it was placed")
-    return Ending(gone=True, detail="it ended without ever being placed")
+    return Ending(gone=True, detail="it ended, and no placement of it is known")
 
 
 def _stop_reason(job: Document, allocation: Document) -> StopReason:

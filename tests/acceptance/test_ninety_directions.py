@@ -14,6 +14,7 @@ import pytest
 import sacrebleu
 
 from tests.acceptance.batches import LANGUAGES, BatchSeen, Workplace, assert_whole
+from tests.support import REPOSITORY
 
 pytestmark = [pytest.mark.needs_data, pytest.mark.timeout(600)]
 
@@ -150,3 +151,33 @@ def _printed(reference: Path, hypotheses: Path, *arguments: str) -> list[float]:
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
     return [document["score"] for document in (found if isinstance(found, list) else [found])]
+
+
+def test_scored_again_from_what_is_stored_without_a_cluster(
+    batch: BatchSeen, tmp_path: Path
+) -> None:
+    attempts, calls = batch.rows("SELECT * FROM attempts"), batch.place.witnessed()
+    assert batch.place.run("report", "ninety").returncode == 0
+    flags = ("--predictions", batch.output, "--references", batch.place.texts, "--processes", 1)
+    done = subprocess.run(
+        [sys.executable, "-m", "coordinator", "score", *map(str, flags)],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    reports = batch.place.folder / "local-reports/ninety"
+    tables = [
+        "scores.csv",
+        "averages.csv",
+        *(f"matrix-{m}.csv" for m in ("bleu", "chrf", "chrf++")),
+    ]
+    for name in tables:
+        assert (tmp_path / "scores/summary" / name).read_bytes() == (reports / name).read_bytes()
+    for item in batch.directions():
+        again = (tmp_path / "scores/items" / item / "statistics.json").read_bytes()
+        assert again == (batch.output / "items" / item / "statistics.json").read_bytes()
+    assert batch.rows("SELECT * FROM attempts") == attempts
+    assert batch.place.witnessed() == calls

@@ -110,7 +110,7 @@ def _of_task(request: ScoreRequest) -> tuple[Plan, _Metrics]:
     others = {
         "--references": request.references, "--metrics": request.metrics,
         "--model": request.model, "--expected": request.expected,
-        "--all-pairs": request.all_pairs, "--sources": request.sources,
+        "--all-pairs": request.all_pairs, "--sources": request.sources, "--tags": request.tags,
     }  # fmt: skip
     if given := [flag for flag, value in others.items() if value]:
         raise UsageError(f"--task with {', '.join(given)}", hint="the registry says what they say")

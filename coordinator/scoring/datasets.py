@@ -195,7 +195,10 @@ class _Reader:
         return label
 
     def tags(self) -> tuple[str, ...]:
-        return tuple(_listed(self._record.get(name)) for name in self._roles.tags)
+        """A field holds one tag, or a list of them."""
+        values = [_listed(self._record.get(name)) for name in self._roles.tags]
+        tags = (" ".join(str(tag).split()) for value in values for tag in value)
+        return tuple(tag for tag in tags if tag)
 
     def _text(self, field: str, default: str | None = None) -> str:
         return self._checked(self._record.get(field, default), field)
@@ -213,10 +216,10 @@ class _Reader:
         self._faults.add(Problem(self._where, reason, field=field))
 
 
-def _listed(value: object) -> str:
+def _listed(value: object) -> list[object]:
     if isinstance(value, list):
-        return " ".join(map(str, value))
-    return "" if value is None else str(value)
+        return value
+    return [] if value is None else [value]
 
 
 @dataclass

@@ -63,7 +63,8 @@ class Desk:
     def __init__(self, setup: Setup) -> None:
         self._scorer = Scorer(setup.metrics, PreparedStore(setup.prepared))
         self._results = Results(setup.output)
-        self._parts = _parts(setup)
+        self._sentences = setup.sentence_scores
+        self._parts = _parts(setup.tags, sentences=setup.sentence_scores)
         self._paths: Sequence[Path] = ()
         self._references: References | None = None
 
@@ -95,7 +96,10 @@ class Desk:
         if known is None:
             scored = self._scorer.score(task)
             self._results.write(scored)
-        return self._outcome(known or scored.scores, is_new=known is None)
+        parts = self._parts
+        if direction.tags:
+            parts = _parts(direction.tags, sentences=self._sentences)
+        return self._outcome(known or scored.scores, parts, is_new=known is None)
 
     def _read(self, paths: Sequence[Path]) -> References:
         if self._references is None or self._paths != paths:
@@ -103,16 +107,15 @@ class Desk:
             self._references, self._paths = read_references(paths), paths
         return self._references
 
-    def _outcome(self, scores: ItemScores, *, is_new: bool) -> Outcome:
+    def _outcome(self, scores: ItemScores, parts: Parts | None, *, is_new: bool) -> Outcome:
         tags: TagScores = {}
-        if self._parts:
-            tags = tag_scores(self._results.with_parts(scores, self._scorer, self._parts))
+        if parts:
+            tags = tag_scores(self._results.with_parts(scores, self._scorer, parts))
         signatures = {name: result.signature for name, result in scores.metrics.items()}
         found = scores.by_metric(), signatures, scores.suspicious, tags
         return Outcome(scores.item, *found, is_new=is_new)
 
 
-def _parts(setup: Setup) -> Parts | None:
-    tags = read_tags(setup.tags) if setup.tags else None
-    wanted = tags is not None or setup.sentence_scores
-    return Parts(tags, sentences=setup.sentence_scores) if wanted else None
+def _parts(file: Path | None, *, sentences: bool) -> Parts | None:
+    tags = read_tags(file) if file else None
+    return Parts(tags, sentences=sentences) if tags is not None or sentences else None

@@ -21,6 +21,7 @@ class Direction:
         item: its name, fit to be a folder's.
         size: of its translations, in bytes.
         source_text: what was translated, where it is at hand.
+        tags: a file of each sentence's tags, in place of that of the whole scoring.
     """
 
     item: str
@@ -30,6 +31,7 @@ class Direction:
     references: tuple[Path, ...]
     size: int
     source_text: Path | None = None
+    tags: Path | None = None
 
 
 @dataclass(frozen=True)

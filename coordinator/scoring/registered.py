@@ -53,12 +53,13 @@ def _direction(dataset: Dataset, found: Mapping[str, Path], output: Path) -> Dir
         _written(store, output, f"{dataset.name}.{number}.txt", texts)
         for number, texts in enumerate(dataset.expected, start=1)
     ]
-    source = None
+    source = tags = None
     if dataset.sources:
         source = _written(store, output, f"{dataset.name}.source.txt", dataset.sources)
-    return Direction(
-        dataset.name, *dataset.languages, path, tuple(references), size, source_text=source
-    )
+    if dataset.tags:
+        lines = ["\t".join(line) for line in dataset.tags]
+        tags = _written(store, output, f"{dataset.name}.tags.txt", lines)
+    return Direction(dataset.name, *dataset.languages, path, tuple(references), size, source, tags)
 
 
 def _written(store: Storage, output: Path, name: str, lines: Sequence[str]) -> Path:

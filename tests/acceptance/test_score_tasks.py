@@ -68,6 +68,8 @@ def test_labels(tmp_path: Path) -> None:
     done = task(tmp_path, "topics")
     assert done.returncode == 0, done.stderr
     assert "accuracy   0.75" in done.stdout and "suspicious" not in done.stdout
+    by_tag = {(row["metric"], row["tag"]): row for row in rows(tmp_path, "tags.csv")}
+    assert by_tag["accuracy", "town"]["score"] == str(2 / 3)
     again = task(tmp_path, "topics")
     assert "1 of 1 direction scored, 1 of them before" in again.stdout
 

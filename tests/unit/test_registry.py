@@ -247,7 +247,7 @@ def test_other_fields(tmp_path: Path) -> None:
     fields = "fields: {source: q, reference: [a, b], tags: kind}"
     (found,) = dataset_of(tmp_path, f"{{format: jsonl, file: d.jsonl, {fields}}}")
     assert (found.sources, found.references) == (("2+2",), (("4",), ("four",)))
-    assert found.tags == (("sum easy",),)
+    assert found.tags == (("sum", "easy"),)
 
 
 # CSV

@@ -192,15 +192,16 @@ def _signs(task: Task) -> Suspicious:
 
 
 def _result(metric: Metric, rows: Statistics, task: Task) -> MetricResult:
-    found = {"score": metric.score(rows), "statistics": tuple(summed(rows))}
-    return _described(metric, task).model_copy(update=found)
+    return _described(metric, task, metric.score(rows), tuple(summed(rows)))
 
 
-def _described(metric: Metric, task: Task) -> MetricResult:
-    """A result without its numbers."""
+def _described(
+    metric: Metric, task: Task, score: float = 0.0, statistics: tuple[int | float, ...] = ()
+) -> MetricResult:
+    """A result; without its numbers, what tells it from one of other settings."""
     return MetricResult(
-        score=0.0,
+        score=score,
         signature=metric.signature(len(task.references.texts)),
-        statistics=(),
+        statistics=statistics,
         tokenizer_sha256=metric.tokenizer_sha256,
     )

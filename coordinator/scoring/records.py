@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from coordinator.domain.shown import for_terminal
 from coordinator.errors import BadInput, Problem
 
 MAX_FILE = 4 * 1024**3  # bytes
@@ -31,8 +32,9 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
             while line := stream.readline(MAX_LINE + 1):
                 number += 1
                 yield number, _decoded(path, number, line)
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read", why=error.strerror or str(error)) from error
+    except (OSError, ValueError) as error:  # ValueError: a name with NUL in it
+        why = getattr(error, "strerror", None) or str(error)
+        raise BadInput(f"{for_terminal(str(path))} cannot be read", why=why) from error
 
 
 def jsonl_records(path: Path) -> Iterator[Numbered]:

@@ -119,7 +119,7 @@ class Table(_Source):
     format: Literal["csv"]
     file: Path
     columns: _Fields
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    delimiter: Literal[",", ";", "\t", "|"] = ","
 
     def read(self, name: str, base: Path) -> list[Dataset]:
         path = base / self.file

@@ -6,6 +6,8 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from coordinator.errors import BadInput
 from coordinator.metrics import load_metric
@@ -157,6 +159,32 @@ def test_reading_a_registry_reads_no_dataset_and_runs_no_code(tmp_path: Path) ->
         task.datasets()
 
 
+WORDS = st.sampled_from([
+    "datasets", "tasks", "metrics", "format", "text", "jsonl", "csv", "file", "columns", "label",
+    "reference", "source", "fields", "languages", "class", "options", "m:C", "bleu", "f1", "d",
+    "", "\0", "..", "name", "average", "delimiter", "\n",
+])  # fmt: skip
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=20,
+)
+DATASETS = st.dictionaries(WORDS, st.dictionaries(WORDS, VALUES, max_size=5) | VALUES, max_size=3)
+
+
+@given(datasets=DATASETS | VALUES, tasks=DATASETS | VALUES)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_a_registry_says_is_used_or_refused(
+    datasets: object, tasks: object, tmp_path: Path
+) -> None:
+    text = json.dumps({"datasets": datasets, "tasks": tasks})
+    try:
+        for task in registry(tmp_path, text).tasks.values():
+            task.datasets()
+    except BadInput as error:
+        assert "\0" not in str(error)
+
+
 # text files
 
 
@@ -176,6 +204,11 @@ def test_files_of_different_length(tmp_path: Path) -> None:
     put(tmp_path, "r", "a")
     said, _ = problems(tmp_path, "{format: text, source: s, reference: r}")
     assert "s has 2 lines" in said and "r has 1 lines" in said
+
+
+def test_a_file_name_that_is_none(tmp_path: Path) -> None:
+    said, _ = problems(tmp_path, '{format: text, reference: "a\\0b"}')
+    assert r"a\x00b cannot be read" in said
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Verbs that do items again which have ended: rescore, rerun."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -19,8 +19,8 @@ from coordinator.errors import ExitCode
 from coordinator.settings import Settings
 
 BatchName = Annotated[str | None, Parameter(help="the same as BATCH")]
-Items = Annotated[
-    Path | None, Parameter(help="only the items in this list, one id a line; default all")
+ItemsFile = Annotated[
+    Path | None, Parameter(name="--items", help="only the items in this file, one id a line")
 ]
 DryRun = Annotated[
     bool, Parameter(name="--dry-run", help="only say what would be done again", negative="")
@@ -36,13 +36,13 @@ def add_to(app: App) -> None:
 def rescore(
     batch: Annotated[str | None, Parameter(help="the batch")] = None,
     /,
-    *,
+    *items: Annotated[str, Parameter(help="only these items; default all that have ended")],
     batch_name: BatchName = None,
     metrics: Annotated[
         str | None,
         Parameter(help="other metrics from now on, e.g. bleu,chrf++ or a list as in a pipeline"),
     ] = None,
-    items: Items = None,
+    items_file: ItemsFile = None,
     step: Annotated[
         str | None, Parameter(help="the scoring step, where the pipeline has several")
     ] = None,
@@ -57,19 +57,19 @@ def rescore(
     coordinator rescore my-batch
     """
     changed = redoing.metrics_of(metrics) if metrics is not None else None
-    wanted = Wanted(one_name(batch, batch_name), step or "", _listed(items), changed)
+    wanted = Wanted(one_name(batch, batch_name), step or "", _chosen(items, items_file), changed)
     return _redo(redoing.plan_rescore, wanted, common, dry_run=dry_run)
 
 
 def rerun(
     batch: Annotated[str | None, Parameter(help="the batch")] = None,
     /,
-    *,
+    *items: Annotated[str, Parameter(help="only these items; default all that have ended")],
     from_: Annotated[
         str, Parameter(name="--from", help="the first step to do again, or its kind: inference")
     ],
     batch_name: BatchName = None,
-    items: Items = None,
+    items_file: ItemsFile = None,
     dry_run: DryRun = False,
     common: Common = NO_COMMON,
 ) -> int:
@@ -80,14 +80,16 @@ def rerun(
 
     coordinator rerun my-batch --from translate
     """
-    wanted = Wanted(one_name(batch, batch_name), from_, _listed(items))
+    wanted = Wanted(one_name(batch, batch_name), from_, _chosen(items, items_file))
     return _redo(redoing.plan_rerun, wanted, common, dry_run=dry_run)
 
 
-def _listed(path: Path | None) -> tuple[str, ...] | None:
+def _chosen(items: Collection[str], path: Path | None) -> tuple[str, ...] | None:
+    """The items that were named, each once; None = none were."""
     from coordinator.reports import read_run_list
 
-    return None if path is None else read_run_list(path).ids
+    listed = read_run_list(path).ids if path is not None else ()
+    return tuple(dict.fromkeys((*items, *listed))) or None
 
 
 def _redo(planned: Planning, wanted: Wanted, common: Common, *, dry_run: bool) -> int:

@@ -21,6 +21,7 @@ from coordinator.commands.record import BatchRecord, record_of
 from coordinator.commands.results import Results, results_of
 from coordinator.commands.saving import LedgerSaver
 from coordinator.domain.paths import REDONE_FILE, BatchKeys
+from coordinator.domain.states import FINISHED_ITEMS
 from coordinator.engine import Driver, Recovery, Snapshot, Wish
 from coordinator.errors import (
     ClusterError,
@@ -220,7 +221,9 @@ def _leave_word(record: BatchRecord, ledger: Ledger, storage: Storage) -> None:
         storage.write(key, record.to_bytes())
     logs = open_storage(record.logs.folder.as_uri())
     _leave_lines(ledger.item_ids(), logs, "items.txt")
-    _leave_redone(ledger, record, logs)
+    is_finished = ledger.tally().items.keys() <= FINISHED_ITEMS
+    if _leave_redone(ledger, record, logs) and not is_finished:
+        storage.delete(BatchKeys(record.batch).summary(""))  # it is of what counts no more
     logs.write("batch.json", record.to_bytes())
 
 
@@ -231,8 +234,12 @@ def _kept(storage: Storage, key: str) -> bytes | None:
         return None
 
 
-def _leave_redone(ledger: Ledger, record: BatchRecord, logs: Storage) -> None:
-    """Tell readers of the log tree which attempts count, before any new one is there."""
+def _leave_redone(ledger: Ledger, record: BatchRecord, logs: Storage) -> bool:
+    """Tell readers of the log tree which attempts count, before any new one is there.
+
+    Returns:
+        whether any item was done again.
+    """
     redone = (
         json.dumps({"item": each.item, "step": record.steps[each.step], "from": each.number})
         for each in RedoDesk(ledger).counted_from()
@@ -240,6 +247,7 @@ def _leave_redone(ledger: Ledger, record: BatchRecord, logs: Storage) -> None:
     first = list(islice(redone, 1))
     if first or logs.size(REDONE_FILE) is not None:
         _leave_lines(chain(first, redone), logs, REDONE_FILE)
+    return bool(first)
 
 
 def _leave_lines(lines: Iterable[str], logs: Storage, name: str) -> None:

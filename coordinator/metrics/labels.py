@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coordinator.errors import BadInput
 from coordinator.metrics.metric import Metric, Prepared, Statistics, check_counts
@@ -49,10 +50,12 @@ class LabelMetric(Metric):
 
     def score(self, statistics: Statistics) -> float:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # labels that are never predicted count as 0: said below
+            warnings.simplefilter("ignore")  # of few lines with many labels, for instance
             return float(self._score(self._library, statistics[:, 0], statistics[:, 1]))
+
+    def sentence_scores(self, statistics: Statistics) -> NDArray[np.float64]:
+        """Of one line, accuracy and any F1 are the same: 1 or 0."""
+        return np.asarray(statistics[:, 0] == statistics[:, 1], dtype=np.float64)
 
     def signature(self, references: int = 1) -> str:
         """`nrefs:1|average:macro|sklearn:1.8.0`"""

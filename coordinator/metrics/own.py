@@ -7,6 +7,7 @@ goes wrong in it is told by class, file and line.
 import hashlib
 import importlib
 import importlib.util
+import json
 import math
 import sys
 import traceback
@@ -35,7 +36,7 @@ def load_own(name: str, target: str, options: Mapping[str, Any], folder: Path | 
     with _told(f"the metric {target} cannot be loaded"):
         module = _module(module_name, folder)
         made = _class(module, class_name, target)(name=name, **options)
-    return Guarded(name, target, made, _code(module))
+    return Guarded(name, target, made, _code(module), options)
 
 
 def _class(module: ModuleType, name: str, target: str) -> Any:
@@ -68,15 +69,18 @@ def _module(name: str, folder: Path | None) -> ModuleType:
 class Guarded(Metric):
     """A metric of one's own; what it raises, or returns wrongly, is a BadInput that names it."""
 
-    def __init__(self, name: str, target: str, metric: Metric, code: str) -> None:
+    def __init__(
+        self, name: str, target: str, metric: Metric, code: str, options: Mapping[str, Any]
+    ) -> None:
         super().__init__(name)
         self._target, self._metric, self._code = target, metric, code
+        self._options = json.dumps(options, sort_keys=True) if options else ""
         self.is_of_texts = metric.is_of_texts
 
     @property
     def recipe(self) -> str:
-        """What was prepared by other code is of no use."""
-        return f"{self._target} {self._code}"
+        """What was prepared by other code, or with other options, is of no use."""
+        return f"{self._target} {self._code} {self._options}"
 
     def prepare(self, references: Sequence[Sequence[str]]) -> Prepared:
         with self._method("prepare"):
@@ -101,9 +105,12 @@ class Guarded(Metric):
             return self._metric.sentence_scores(statistics)
 
     def signature(self, references: int = 1) -> str:
-        """The class's own, and the beginning of its file's hash: other code, other numbers."""
+        """The class's own, its options, and the beginning of its file's hash: whatever else it
+        is made of, the numbers are others.
+        """
+        options = f"|options:{self._options}" if self._options else ""
         with self._method("signature"):
-            return f"{self._metric.signature(references)}|code:{self._code[:8]}"
+            return f"{self._metric.signature(references)}{options}|code:{self._code[:8]}"
 
     def _number(self, method: str, found: object) -> float:
         if isinstance(found, bool) or not isinstance(found, int | float | np.number):

@@ -48,10 +48,12 @@ def test_the_same_number_as_scikit_learn(entry: Any, pairs: list[tuple[str, str]
     assert rows.shape == (len(pairs), 2) and rows.dtype == np.int64
 
 
-def test_every_line_scores_by_itself() -> None:
-    found = metric("accuracy")
+@pytest.mark.parametrize("entry", ["accuracy", *F1S], ids=str)
+def test_every_line_scores_by_itself(entry: Any) -> None:
+    found = metric(entry)
     rows = found.statistics(["a", "b", "c "], found.prepare([["a", "x", " c"]]))
     assert found.sentence_scores(rows).tolist() == [1.0, 0.0, 1.0]
+    assert [found.score(row[None]) for row in rows] == [1.0, 0.0, 1.0]
 
 
 def test_names_and_signatures_tell_the_average() -> None:

@@ -39,7 +39,7 @@ def test_a_class_beside_the_registry(tmp_path: Path) -> None:
     metric = load(tmp_path, GOOD, options={"unit": 2})
     assert metric.name == "Length"
     assert scored(metric, ["abcd", "ef"], ["abc", "def"]) == 0.5
-    assert metric.signature(1).startswith("nrefs:1|class:Length|version:1|code:")
+    assert load(tmp_path, GOOD).signature(1).startswith("nrefs:1|class:Length|version:1|code:")
     assert load(tmp_path, GOOD, label="len").name == "len"
 
 
@@ -53,6 +53,12 @@ def test_changed_code_has_another_signature_and_recipe(tmp_path: Path) -> None:
     after = load(tmp_path, GOOD + "\n    # changed\n")
     assert before.signature() != after.signature()
     assert before.recipe != after.recipe
+
+
+def test_other_options_have_another_signature_and_recipe(tmp_path: Path) -> None:
+    one, two = (load(tmp_path, GOOD, options={"unit": unit}) for unit in (1, 2))
+    assert '|options:{"unit": 2}|' in two.signature()
+    assert one.signature() != two.signature() and one.recipe != two.recipe
 
 
 def test_a_class_of_an_installed_module(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ FAR_LENGTH = 20  # characters; next to shorter texts any length may be right
 TEXT_RATIO = 2.0  # the whole text against the reference
 EXPECTED_SCRIPT = 0.05  # of the reference's lines: a script that the language is written in
 
-_TRIES = 8  # places that they are found at
+_TRIES = 8  # places, on either side, where the middle of a line is found again
 
 
 def examine(

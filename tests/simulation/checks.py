@@ -326,7 +326,11 @@ def an_untouched_item_is_not_charged(remains: Remains) -> Iterator[str]:
 
 
 def what_won_is_published(remains: Remains) -> Iterator[str]:
-    """And nothing else: no scores of translations that were made again since."""
+    """And nothing else: no scores of translations that were made again since.
+
+    A store may take back what it has shown: then what was published before stays, of an attempt
+    that counts as failed since.
+    """
     expected = {}
     for attempt in remains.winners:
         for name in remains.plan.pipeline.steps[attempt["step"]].outputs:
@@ -338,6 +342,7 @@ def what_won_is_published(remains: Remains) -> Iterator[str]:
         elif remains.shelf.read(there) != remains.shelf.read(wrote):
             yield f"{there} is not {wrote}"
     outputs = {name for step in remains.plan.pipeline.steps for name in step.outputs}
+    expected |= dict.fromkeys(_published_and_denied(remains), "")
     for key in remains.shelf.list("mine/items/"):
         if key.count("/") == 3 and key.rpartition("/")[2] in outputs and key not in expected:
             yield f"{key} is out of date"
@@ -352,6 +357,13 @@ def what_is_done_again_was_asked_for(remains: Remains) -> Iterator[str]:
     for (item, number, step), count in done.items():
         if count > 1:
             yield f"item {item} has done {STEPS[step]} {count} times in round {number}"
+
+
+def _published_and_denied(remains: Remains) -> Iterator[str]:
+    for attempt in remains.attempts:
+        if attempt["state"] not in set(DONE) and remains.was_denied(attempt):
+            for name in remains.plan.pipeline.steps[attempt["step"]].outputs:
+                yield remains.keys.published(attempt["name"], name)
 
 
 def every_dispatch_is_home(remains: Remains) -> Iterator[str]:

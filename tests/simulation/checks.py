@@ -306,7 +306,10 @@ def failures_are_true(remains: Remains) -> Iterator[str]:
 
 
 def an_untouched_item_is_not_charged(remains: Remains) -> Iterator[str]:
-    """Out of memory, a crash or exit 0 need a run; only what keeps a job from it does not."""
+    """Out of memory, a crash or exit 0 need a run; only what keeps a job from it does not.
+
+    Where the store denied what its dispatch had begun, all of it is to blame, for all one knows.
+    """
     blameless = {*FailureKind} - {
         FailureKind.LOST,
         FailureKind.INFRASTRUCTURE,
@@ -322,6 +325,8 @@ def an_untouched_item_is_not_charged(remains: Remains) -> Iterator[str]:
                 (STEPS[a["step"]], a["name"], a["number"]) in remains.runs for a in others
             ):
                 continue  # its whole job was refused before it began anything
+            if any(remains.was_denied(a) for a in others):
+                continue
             yield f"{key} was charged with {attempt['kind']}, and never ran"
 
 

@@ -14,7 +14,7 @@ from coordinator.cluster.simulated import Fault
 from tests.simulation.batch import Seen, simulate
 
 CHUNK = 100  # seeds; a soak that is interrupted begins again with the chunk it was at
-_AT_ONCE = 10  # seeds that a process is given at a time
+_AT_ONCE = 2  # seeds that a process is given at a time: with more, one waits for the other
 
 
 @dataclass

@@ -1,5 +1,6 @@
-"""Files that are there whole or not at all; what was there before stays until then."""
+"""Files that are there whole or not at all, and which files they are."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,9 +15,15 @@ def write_whole(target: Path, data: bytes, mode: int = 0o644) -> None:
         out.write(data)
 
 
+def sha256_of(path: Path) -> str:
+    """The hash of a file's bytes, in hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 @contextmanager
 def aside(target: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
-    """A file to be filled, put in place of `target` when it is whole."""
+    """A file to be filled; when it is whole, it takes the place of `target`."""
     target.parent.mkdir(parents=True, exist_ok=True)
     descriptor, new = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
     try:

@@ -9,6 +9,7 @@ from coordinator.catalog.base import RawItem, shown_id
 from coordinator.catalog.needs import Needs
 from coordinator.domain.items import WorkItem
 from coordinator.domain.names import item_id_problem
+from coordinator.domain.text import is_whole
 from coordinator.errors import BadInput, Problem
 from coordinator.storage.hrefs import is_remote, resolve
 
@@ -99,7 +100,7 @@ def _assets(assets: dict[str, Any], base: str) -> tuple[dict[str, str], list[Fau
     for name, asset in assets.items():
         field = f"assets.{shown_id(name)}"
         href = asset.get("href") if isinstance(asset, dict) else None
-        if not _is_whole(name):
+        if not is_whole(name):
             faults.append((field, "its name holds half a character"))
             continue
         if not isinstance(href, str) or not href:
@@ -139,15 +140,12 @@ def _is_object_or_null(value: object) -> bool:
     return value is None or isinstance(value, dict)
 
 
-def _is_whole(value: object) -> bool:
-    """Whether all texts in it can be written as UTF-8; JSON can spell others."""
+def _is_all_whole(value: object) -> bool:
+    """Whether all texts in it can be written as UTF-8."""
     try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
+        return is_whole(json.dumps(value, ensure_ascii=False))
     except RecursionError:
         return True  # that is another fault
-    return True
 
 
 def _is_shallow(value: object) -> bool:
@@ -200,7 +198,7 @@ _ITEM_RULES: tuple[_Rule, ...] = (
     ("geometry", _is_object_or_null, "it must be an object or null"),
     ("collection", _is_line_or_null, "it must be one line of text"),
     ("properties", _is_object_or_null, "it must be an object"),
-    ("properties", _is_whole, "it holds half a character (a lone surrogate)"),
+    ("properties", _is_all_whole, "it holds half a character (a lone surrogate)"),
     ("properties", _is_shallow, f"it nests deeper than {DEEPEST_VALUE} levels"),
     ("assets", _is_object_or_null, "it must be an object"),
 )

@@ -1,11 +1,8 @@
 """`fetch`: the outputs of a batch, from the output root into a folder of the user's."""
 
-import hashlib
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from coordinator.domain.handoff import FileRecord
 from coordinator.domain.names import file_name_problem, item_id_problem
 from coordinator.domain.paths import BatchKeys
 from coordinator.errors import BatchMissing, StorageUnavailable, UsageError
+from coordinator.files import aside, sha256_of
 from coordinator.ledger import Ledger
 from coordinator.parallel import ordered_map
 from coordinator.settings import Settings
@@ -177,24 +175,13 @@ def _is_here(target: Path, known: FileRecord) -> bool:
     try:
         if target.is_symlink() or target.stat().st_size != known.size:
             return False
-        with target.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest() == known.sha256
+        return sha256_of(target) == known.sha256
     except OSError:
         return False
 
 
 @stamina.retry(on=StorageUnavailable, attempts=4)
 def _fetched(storage: Storage, key: str, target: Path) -> int:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, aside = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as sink, storage.open(key) as source:
-            shutil.copyfileobj(source, sink, _CHUNK)
-            size = sink.tell()
-        os.chmod(aside, 0o644)
-        os.replace(aside, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(aside)
-        raise
-    return size
+    with aside(target) as sink, storage.open(key) as source:
+        shutil.copyfileobj(source, sink, _CHUNK)
+        return sink.tell()

@@ -8,7 +8,7 @@ from coordinator.clock import Clock
 from coordinator.commands.reporting import known_record
 from coordinator.domain.paths import BatchKeys
 from coordinator.errors import BadInput, ObjectMissing
-from coordinator.metrics import read_scores, sacrebleu_seed
+from coordinator.metrics import SCORES, STATISTICS, read_scores, sacrebleu_seed
 from coordinator.metrics.significance import Method
 from coordinator.metrics.stored import read_statistics
 from coordinator.parallel import ordered_map
@@ -50,8 +50,8 @@ class _Outputs:
 
     def scored(self, item: str) -> ScoredItem:
         """Raises BadInput or ObjectMissing: its files are not there, or are no such files."""
-        scores = read_scores(self._read(item, "scores.json"))
-        return ScoredItem(scores, read_statistics(self._read(item, "statistics.json")))
+        scores = read_scores(self._read(item, SCORES))
+        return ScoredItem(scores, read_statistics(self._read(item, STATISTICS)))
 
     def _read(self, item: str, name: str) -> bytes:
         return self.storage.read(self.keys.published(item, name))

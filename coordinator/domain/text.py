@@ -30,6 +30,15 @@ def read_lines(data: bytes) -> list[str]:
     return [line.removesuffix("\r") for line in lines[:ended]] + lines[ended:]
 
 
+def is_whole(text: str) -> bool:
+    """Whether it can be written as UTF-8: JSON can spell half a character, a lone surrogate."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _not_utf8(error: UnicodeDecodeError) -> BadInput:
     line = error.object.count(b"\n", 0, error.start) + 1
     return BadInput(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from coordinator.metrics.aggregate import Average, average, averages
 from coordinator.metrics.documents import (
+    SCORES,
+    STATISTICS,
     ItemScores,
     ItemStatistics,
     MetricResult,
@@ -64,6 +66,8 @@ _MODULES = {name: module for module, names in _LATER.items() for name in names}
 __all__ = [
     "DEFAULT_METRICS",
     "LABEL_METRICS",
+    "SCORES",
+    "STATISTICS",
     "Average",
     "Estimate",
     "GroupAverage",

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from coordinator.metrics.metric import Statistics
 
 
+SCORES, STATISTICS = "scores.json", "statistics.json"
+
+
 class _Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

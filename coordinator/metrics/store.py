@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from coordinator.files import sha256_of
 from coordinator.metrics.metric import Metric, Prepared
 from coordinator.metrics.texts import pack
 
@@ -106,7 +107,7 @@ def _write(folder: Path, made: Prepared, identity: tuple[str, str, int]) -> None
 
 
 def _described(folder: Path, name: str, array: NDArray[Any]) -> _Array:
-    sha256 = _file_digest(folder / f"{name}.npy")
+    sha256 = sha256_of(folder / f"{name}.npy")
     return _Array(sha256=sha256, dtype=array.dtype.str, shape=array.shape)
 
 
@@ -131,7 +132,7 @@ def _mapped(entry: Path, described: Mapping[str, _Array]) -> dict[str, NDArray[A
 
 
 def _map(path: Path, described: _Array) -> NDArray[Any]:
-    if _file_digest(path) != described.sha256:
+    if sha256_of(path) != described.sha256:
         raise ValueError("damaged")
     empty = 0 in described.shape  # nothing cannot be mapped
     array: NDArray[Any] = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
@@ -148,11 +149,6 @@ def _digest(references: Sequence[Sequence[str]]) -> str:
             digest.update(b"%d " % array.size)
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _remove(entry: Path) -> None:

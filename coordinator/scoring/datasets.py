@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.domain.names import item_id_problem
+from coordinator.domain.text import is_whole
 from coordinator.errors import BadInput, Problem
 from coordinator.scoring.records import Numbered, text_lines
 
@@ -207,7 +208,7 @@ class _Reader:
         if not isinstance(value, str):
             self._fault("no text" if value is None else f"{type(value).__name__}, not text", field)
             return ""
-        if any("\ud800" <= character <= "\udfff" for character in value):
+        if not is_whole(value):
             self._fault("half a surrogate pair, which is no character", field)
             return ""
         return _one_line(value)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from coordinator.domain.text import read_lines
+from coordinator.domain.text import is_whole, read_lines
 from coordinator.errors import BadInput, Problem
 
 _SHOWN = 10  # faulty lines named in one message: one missing line makes all below it faulty
@@ -102,7 +102,7 @@ def _translation(number: int, line: str) -> str | Problem:
     text = record.get("translation")
     if not isinstance(text, str):
         return Problem(where, "no text", field="translation")
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if not is_whole(text):
         return Problem(where, "half a surrogate pair, which is no character", field="translation")
     return text
 

@@ -4,9 +4,9 @@ import hashlib
 from pathlib import Path
 
 from coordinator.errors import BadInput, ObjectMissing
-from coordinator.metrics import ItemScores, read_scores
+from coordinator.metrics import SCORES, STATISTICS, ItemScores, read_scores
 from coordinator.scoring.parts import PARTS, Parts
-from coordinator.scoring.scorer import SCORES, STATISTICS, Scored, Scorer, Task
+from coordinator.scoring.scorer import Scored, Scorer, Task
 from coordinator.storage import open_storage
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from coordinator.errors import BadInput
 from coordinator.metrics import (
+    SCORES,
+    STATISTICS,
     ItemScores,
     Metric,
     MetricResult,
@@ -22,8 +24,6 @@ from coordinator.metrics import (
 )
 from coordinator.scoring.files import Text, about, read_hypotheses
 from coordinator.scoring.references import References, read_references
-
-SCORES, STATISTICS = "scores.json", "statistics.json"
 
 
 @dataclass(frozen=True)

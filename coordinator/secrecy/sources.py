@@ -53,7 +53,7 @@ def in_address(address: str) -> set[str]:
         return set()  # no address
     if not parts.scheme or not parts.netloc:
         return set()
-    signs = {value for name, value in _pairs(parts.query) if _SECRET_PARAMETER.search(name)}
+    signs = _signs(parts.query)
     whole = {parts.query} if signs else set()
     found = {password, *signs, *whole}
     return {form for secret in found if secret for form in (secret, unquote(secret))}
@@ -65,9 +65,8 @@ def without_secrets(address: str) -> str:
         return address
     parts = urlsplit(address.strip())
     user, _, host = parts.netloc.rpartition("@")
-    signed = any(_SECRET_PARAMETER.search(name) for name, _ in _pairs(parts.query))
-    changed = {"netloc": f"{MARK}@{host}" if user else host}
-    return parts._replace(**changed, query=MARK if signed else parts.query).geturl()
+    query = MARK if _signs(parts.query) else parts.query
+    return parts._replace(netloc=f"{MARK}@{host}" if user else host, query=query).geturl()
 
 
 def in_files(environment: Mapping[str, str]) -> set[str]:
@@ -102,10 +101,10 @@ def _in_netrc(path: Path) -> Iterator[str]:
         yield from (password for _, _, password in netrc.netrc(str(path)).hosts.values())
 
 
-def _pairs(query: str) -> list[tuple[str, str]]:
-    """Names and values as they stand."""
+def _signs(query: str) -> set[str]:
+    """The values, as they stand, of parameters by whose names they are secret."""
     split = (pair.partition("=") for pair in query.split("&"))
-    return [(name, value) for name, _, value in split]
+    return {value for name, _, value in split if _SECRET_PARAMETER.search(name)}
 
 
 def _is_secret(name: str) -> bool:

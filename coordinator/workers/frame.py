@@ -41,6 +41,7 @@ from coordinator.errors import (
     WorkerExit,
     WorkInterrupted,
 )
+from coordinator.files import sha256_of
 from coordinator.storage import Storage, fetching, open_storage
 from coordinator.storage.locations import is_remote, open_location
 from coordinator.workers.discretion import learn_addresses, learn_own, told
@@ -185,7 +186,7 @@ class Frame:
         source = self._storage.open(ref.key) if ref.key else open_location(ref.href)
         with source, target.open("wb") as sink:
             shutil.copyfileobj(source, sink)
-        if ref.sha256 and _sha256(target) != ref.sha256:
+        if ref.sha256 and sha256_of(target) != ref.sha256:
             raise BadInput(f"input {name} is not what the earlier step wrote", why="hash differs")
         return target
 
@@ -204,7 +205,7 @@ class Frame:
         for path in left:
             self._storage.upload(path, keys.file(path.name))
         return tuple(
-            FileRecord(name=p.name, size=p.stat().st_size, sha256=_sha256(p)) for p in left
+            FileRecord(name=p.name, size=p.stat().st_size, sha256=sha256_of(p)) for p in left
         )
 
     def _attempt(self, item: HandoffItem) -> AttemptKeys:
@@ -267,11 +268,6 @@ def _in_utf8(text: str) -> str:
 
 def _exit_of(kind: FailureKind) -> int:
     return _EXITS.get(kind, WorkerExit.MODEL_ERROR)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager

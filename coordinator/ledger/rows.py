@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from coordinator.domain.handoff import FileRecord
@@ -77,6 +78,11 @@ class Dispatch:
         )
 
 
+@lru_cache(4096)  # one item's attempts are read many times between claim and end
+def _item(document: str) -> WorkItem:
+    return WorkItem.from_json(json.loads(document))
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One try of one step for one item."""
@@ -96,7 +102,7 @@ class Attempt:
     def of(cls, row: sqlite3.Row) -> "Attempt":
         return cls(
             id=row["id"],
-            item=WorkItem.from_json(json.loads(row["document"])),
+            item=_item(row["document"]),
             seq=row["item"],
             step=row["step"],
             number=row["number"],

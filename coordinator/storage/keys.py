@@ -2,9 +2,11 @@
 
 from coordinator.errors import StorageError
 
+_NO_PART = frozenset(("", ".", ".."))
+
 
 def is_key(text: str) -> bool:
-    return "\0" not in text and not any(part in ("", ".", "..") for part in text.split("/"))
+    return "\0" not in text and _NO_PART.isdisjoint(text.split("/"))
 
 
 def checked_key(key: str) -> str:

@@ -43,7 +43,7 @@ from tests.simulation.people import People
 from tests.simulation.plan import Plan, plan_of
 
 NAME, NEIGHBOUR = "mine", "mine-too"
-PACE = Pace(between_peeks=30.0)  # a look into packs costs much, and decides nothing
+PACE = Pace(between_peeks=300.0)  # a look into packs costs much, and decides nothing
 MOST_TICKS = 10_000
 FAST = Path("/dev/shm")  # where there is one, files cost no disk
 

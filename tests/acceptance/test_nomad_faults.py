@@ -125,7 +125,7 @@ def disturbed(
     with running(place.start("submit", *place.submit_flags(name, *TUNING))) as process:
         run = Run(batch, process)
         yield run
-        done = ended(process)
+        done = ended_on(place.nomad, batch, process)
     seconds = time.monotonic() - run.began
     assert done.returncode == 0, done.stderr
     assert_whole_on_nomad(batch)
@@ -137,6 +137,19 @@ def disturbed(
         f"\n{name}: {run.said}; {len(batch.items)} items, each succeeded once, in {jobs} jobs,"
         f" one a token; {calls.total()} model calls; {seconds:.0f} s"
     )
+
+
+def ended_on(
+    nomad: Nomad, batch: NomadBatch, process: "subprocess.Popen[str]"
+) -> "subprocess.CompletedProcess[str]":
+    """What the process said when it ended; where it does not, what Nomad says of its jobs."""
+    try:
+        return ended(process)
+    except subprocess.TimeoutExpired:
+        told = ("JobID", "NodeName", "DesiredStatus", "ClientStatus", "ClientDescription")
+        for each in nomad.allocations(batch.prefix):
+            print(*(each[name] for name in told), sep="  ")
+        raise
 
 
 def assert_called(batch: NomadBatch, calls: Counter[str], *, run_twice: bool) -> None:

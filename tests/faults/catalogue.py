@@ -315,6 +315,7 @@ FAULTS = (
         "One outcome counts; what the other writes does no harm",
         f"{_NOMAD_FAULTS}::test_a_client_is_lost_for_good",
         "integration/test_job_files.py::test_a_lost_nodes_job_goes_on_elsewhere_but_not_at_once",
+        "integration/test_nomad_lost_nodes.py::test_every_job_of_a_lost_node_goes_on_elsewhere",
         f"{_FRAME}::test_a_repeated_run_does_nothing_again",
         f"{_FRAME}::test_a_repeated_run_that_cannot_start_takes_nothing_back",
         "simulation/test_seeds.py::test_nothing_is_lost_doubled_or_misjudged",

@@ -11,8 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.simulation.batch import simulate
-from tests.simulation.bugs import BUGS
-from tests.simulation.hunt import found_by
+from tests.simulation.hunt import hunt
 from tests.simulation.soak import Figures, soak
 
 KEPT = Path(__file__).parents[2] / ".soak" / "simulation.json"
@@ -55,11 +54,10 @@ def _soak(items: int, seeds: int) -> int:
 
 def _bugs(items: int, seeds: int) -> int:
     missed = 0
-    for bug in BUGS:
-        found = found_by(bug, range(seeds), items)
+    for bug, found in hunt(range(seeds), items):
         missed += not found
         first = f", the first is {found[0].seed}: {found[0].violations[0]}" if found else ""
-        say(f"{bug.__name__}: found by {len(found)} of {seeds} seeds{first}")
+        say(f"{bug}: found by {len(found)} of {seeds} seeds{first}")
     return 1 if missed else 0
 
 

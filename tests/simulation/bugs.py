@@ -198,6 +198,11 @@ def leave_scores_beside_newer_translations() -> AbstractContextManager[Any]:
     return patch.object(Ledger, "replaced_by", lambda _self, _attempt: frozenset())
 
 
+def wait_for_what_nomad_left_unknown() -> AbstractContextManager[Any]:
+    """Nobody asks Nomad to look again at a job whose node was given up."""
+    return patch.object(tracking.Tracker, "_have_it_replaced", lambda *_: None)
+
+
 BUGS: tuple[Bug, ...] = (
     confirm_before_claim,
     trust_the_id_of_a_repeated_dispatch,
@@ -216,4 +221,5 @@ BUGS: tuple[Bug, ...] = (
     start_one_too_many,
     publish_when_the_ledger_is_told,
     leave_scores_beside_newer_translations,
+    wait_for_what_nomad_left_unknown,
 )

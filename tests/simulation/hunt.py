@@ -1,9 +1,11 @@
 """Which seeds find a bug."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 
 from tests.simulation.batch import Seen, simulate
-from tests.simulation.bugs import Bug
+from tests.simulation.bugs import BUGS, Bug
 
 # What tells of a bug that is not put in right, rather than of one that is found.
 _SLIPS = ("AttributeError", "IndexError", "KeyError", "NameError", "TypeError")
@@ -20,3 +22,11 @@ def found_by(bug: Bug, seeds: Iterable[int], items: int, enough: int | None = No
         if len(found) == enough:
             break
     return found
+
+
+def hunt(seeds: range, items: int) -> Iterator[tuple[str, list[Seen]]]:
+    """All bugs in their order, each by its name and with what the seeds saw that find it."""
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        runs = {bug: [pool.submit(found_by, bug, [seed], items) for seed in seeds] for bug in BUGS}
+        for bug, run in runs.items():
+            yield bug.__name__, [seen for each in run for seen in each.result()]

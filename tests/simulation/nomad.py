@@ -82,6 +82,8 @@ class SimulatedNomad(SimulatedCluster):
                 return Reply(self._document(path, params), date)
             case "post", "job", parent, "dispatch":
                 return Reply(self._dispatched(parent, body, params["idempotency_token"]))
+            case "post", "job", job, "evaluate":
+                return Reply(self._evaluated(job))
             case "delete", "job", job:
                 return Reply(self._deregistered(job, purge=params["purge"] == "true"))
         raise AssertionError(f"nobody answers {method} {path}")
@@ -119,6 +121,11 @@ class SimulatedNomad(SimulatedCluster):
             return {"DispatchedJobID": f"{parent}/dispatch-{known}-phantom", "EvalID": "phantom"}
         evaluation = "" if known else "some"
         return {"DispatchedJobID": f"{parent}/dispatch-{job}", "EvalID": evaluation}
+
+    def _evaluated(self, job: str) -> Document:
+        self._world.look_again(self._job(job))
+        self._life.passes(f"after having {job} looked at again")
+        return {"EvalID": "some"}
 
     def _deregistered(self, job: str, *, purge: bool) -> Document:
         what = f"{'purging' if purge else 'stopping'} {job}"
@@ -205,6 +212,7 @@ class SimulatedNomad(SimulatedCluster):
             "JobID": self._id(job),
             "CreateIndex": run.number,
             "CreateTime": self._nanoseconds(run.started),
+            "ModifyTime": self._nanoseconds(run.missed),
             "NodeName": run.node,
             "ClientStatus": _client_status(run),
             "ClientDescription": "Tasks are running",
@@ -286,7 +294,7 @@ def bare_id(job: str) -> JobId:
 
 def _client_status(run: Run) -> str:
     if not run.is_over:
-        return "running"
+        return "unknown" if run.is_unknown else "running"
     if run.is_lost:
         return "lost"
     well = run.ending is not None and run.ending.exit_code == 0

@@ -51,6 +51,8 @@ RATES: Mapping[Fault, tuple[float, float]] = {
     F.LATE: (0.001, 0.02),
     F.STORE_SLOW: (0.002, 0.02),
 }
+# Of what only the coordinator on Nomad has a way out of.
+RATES_ON_NOMAD: Mapping[Fault, tuple[float, float]] = {F.LEFT_UNKNOWN: (0.1, 1.0)}
 # What is true of an item however often it is tried.
 FATES: Mapping[Fault, float] = {F.MODEL_ERROR: 0.02, F.BAD_INPUT: 0.02, F.NO_DATA: 0.03}
 STEPS = ("translate", "score")
@@ -141,6 +143,7 @@ def plan_of(seed: int, items: int) -> Plan:
     """The plan of a seed. Each has its own choice of faults: all at once would hide each other."""
     random = Random(seed)
     stop = random.choice((max(2, items // 10), max(2, items // 3), items * 2))
+    speaks_nomad = Random(f"{seed} speaks Nomad").random() < 0.4
     crashes = tuple(_doom(random) for _ in range(random.choice((0, 1, 2, 4, 8))))
     return Plan(
         seed=seed,
@@ -150,13 +153,13 @@ def plan_of(seed: int, items: int) -> Plan:
         lanes=random.choice((2, 5, 16)),
         tells_lanes=random.random() < 0.5,
         nodes=random.choice((1, 3, 8)),
-        speaks_nomad=Random(f"{seed} speaks Nomad").random() < 0.4,
+        speaks_nomad=speaks_nomad,
         keep_jobs=random.random() < 0.2,
         wait_seconds=random.choice((0.0, 0.0, 0.0, 0.3)),
         burst=random.choice((2, 8, 128)),
         rhythm=random.choice((0.0, 3.0, 10.0)) if items <= FEW else random.choice((5.0, 30.0)),
         laziness=random.choice((0.0, 0.2, 0.6)),
-        rates=_rates(random),
+        rates=_rates(random) | _rates_of_nomad(seed, speaks_nomad=speaks_nomad),
         fates=_fates(random, items),
         crashes=crashes,
         orders=_orders(random, items),
@@ -211,6 +214,12 @@ def _rates(random: Random) -> dict[Fault, float]:
     if random.random() < 0.05:
         chosen = list(RATES)
     return {fault: _between(random, *RATES[fault]) for fault in chosen}
+
+
+def _rates_of_nomad(seed: int, *, speaks_nomad: bool) -> dict[Fault, float]:
+    random = Random(f"{seed} leaves unknown")
+    rates = RATES_ON_NOMAD if speaks_nomad else {}
+    return {fault: _between(random, *between) for fault, between in rates.items()}
 
 
 def _between(random: Random, lowest: float, highest: float) -> float:

@@ -23,11 +23,12 @@ FIRST = {
     "take_no_answer_for_a_refusal": 3,
     "believe_any_outcome": 37,
     "compare_no_sizes": 1,
-    "forget_why_a_job_was_stopped": 26,
+    "forget_why_a_job_was_stopped": 103,
     "take_silence_for_an_end": 12,
     "start_one_too_many": 0,
     "publish_when_the_ledger_is_told": 3,
     "leave_scores_beside_newer_translations": 0,
+    "wait_for_what_nomad_left_unknown": 26,
 }
 
 

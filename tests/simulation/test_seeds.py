@@ -9,7 +9,7 @@ import pytest
 
 from coordinator.cluster.simulated import Fault
 from tests.simulation.batch import simulate
-from tests.simulation.plan import RATES, plan_of
+from tests.simulation.plan import RATES, RATES_ON_NOMAD, plan_of
 from tests.simulation.soak import Figures
 
 ITEMS, SEEDS, PART = 30, 200, 25
@@ -36,7 +36,7 @@ def test_a_seed_is_the_same_story_each_time(seed: int) -> None:
 
 def test_every_fault_has_its_rate() -> None:
     fates = {fault for seed in range(20) for fault in plan_of(seed, 100).fates.values()}
-    assert fates | set(RATES) == set(Fault)
+    assert fates | set(RATES) | set(RATES_ON_NOMAD) == set(Fault)
 
 
 def test_many_items_are_simulated_too() -> None:

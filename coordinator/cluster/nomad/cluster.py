@@ -16,7 +16,13 @@ from coordinator.cluster.nomad.events import EventHints
 from coordinator.cluster.nomad.lock import BatchLock
 from coordinator.cluster.nomad.logs import Logs, save_events
 from coordinator.cluster.nomad.parents import Parent
-from coordinator.cluster.nomad.placement import Placement, placement_of, room_asked_by, tasks_of
+from coordinator.cluster.nomad.placement import (
+    Placement,
+    lost_after,
+    placement_of,
+    room_asked_by,
+    tasks_of,
+)
 from coordinator.cluster.nomad.tracking import (
     POLL_SECONDS,
     POLL_SECONDS_WITH_HINTS,
@@ -300,14 +306,14 @@ class NomadCluster:
         if parent is None:
             return None
         if parent.id not in self._sites:
-            self._sites[parent.id] = Site(parent.where, self._main_task(parent))
+            self._sites[parent.id] = self._site(parent)
         return self._sites[parent.id]
 
-    def _main_task(self, parent: Parent) -> str:
-        """The one task without a lifecycle hook; see job_check."""
-        whole = self._api.get_or_none("job", parent.id, **parent.where)
-        tasks = [task["Name"] for task in tasks_of(whole or {}) if not task.get("Lifecycle")]
-        return tasks[0] if tasks else parent.step
+    def _site(self, parent: Parent) -> Site:
+        """Its main task is the one without a lifecycle hook; see job_check."""
+        whole = self._api.get_or_none("job", parent.id, **parent.where) or {}
+        tasks = [task["Name"] for task in tasks_of(whole) if not task.get("Lifecycle")]
+        return Site(parent.where, tasks[0] if tasks else parent.step, lost_after(whole))
 
     def _placement_of(self, job: JobId) -> Placement:
         parent, _ = self._known(job)

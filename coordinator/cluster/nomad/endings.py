@@ -28,6 +28,7 @@ class Started:
     placed_at: float  # by the server's clock, epoch seconds
     started_at: str  # by the node's clock, RFC 3339; "" = its main task has not started
     waits_for: str  # what the task says that it waits for, or ""
+    away_since: float  # by the server's clock: when its node was missed; 0 = it is not
 
 
 def newest(allocations: Sequence[Document]) -> Document | None:
@@ -79,10 +80,13 @@ def started(allocations: Sequence[Document], main_task: str) -> Started | None:
     if started_at.startswith("0001-"):  # Go's zero
         started_at = ""
     waits_for = "" if started_at else _last_words(state)
+    away_since = 0.0
     if last["ClientStatus"] == "unknown":  # nobody knows whether it runs, so its time stands still
         started_at, waits_for = "", "its node is disconnected"
+        away_since = (last.get("ModifyTime") or 0) / 1e9
     placed_at = (last.get("CreateTime") or 0) / 1e9
-    return Started(last["ID"], last.get("NodeName") or "", placed_at, started_at, waits_for)
+    node = last.get("NodeName") or ""
+    return Started(last["ID"], node, placed_at, started_at, waits_for, away_since)
 
 
 def _never_placed(job: Document) -> Ending:

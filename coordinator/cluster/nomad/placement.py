@@ -68,6 +68,12 @@ def tasks_of(job: Document) -> list[Document]:
     return [task for group in job.get("TaskGroups") or () for task in group.get("Tasks") or ()]
 
 
+def lost_after(job: Document) -> float:
+    """Seconds that a node may be away before a whole job's tasks start on another; 0 = none."""
+    groups = (group.get("Disconnect") or {} for group in job.get("TaskGroups") or ())
+    return max((float(group.get("LostAfter") or 0) / 1e9 for group in groups), default=0.0)
+
+
 def room_asked_by(job: Document) -> Room:
     """What a whole job asks for, all its tasks together."""
     asked = [task.get("Resources") or {} for task in tasks_of(job)]

@@ -4,22 +4,26 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from coordinator.cluster.base import JobId, Observation, Phase
-from coordinator.cluster.nomad.api import NomadApi
+from coordinator.cluster.nomad.api import NomadApi, NomadRefusal
 from coordinator.cluster.nomad.endings import Started, ending_of, is_over, started
 from coordinator.cluster.nomad.placement import WAITING, Placement
 from coordinator.domain.verdicts import Ending
+from coordinator.errors import CredentialsError
 from coordinator.parallel import Lanes
 
 _DETAILS = Lanes(16)
 POLL_SECONDS = 2.0  # between listings when nothing hints at a change
 POLL_SECONDS_WITH_HINTS = 10.0
 _PENDING_LOOK_SECONDS = 5.0
+_EXPIRED_SECONDS = 2.0  # beyond `lost_after`; the server tells its time in whole seconds
+_EVALUATE_SECONDS = 30.0  # between two requests to look again at one job
 FEW = 16  # jobs whose allocations are asked for one by one
 _SHARE = 19.0  # a listing is followed by this many times its own duration without one
 
@@ -32,10 +36,16 @@ _GONE = Observation(Phase.ENDED, ending=Ending(gone=True, detail="Nomad no longe
 
 @dataclass(frozen=True)
 class Site:
-    """Where the jobs of one step run. `main_task`: whose end is the job's."""
+    """Where the jobs of one step run.
+
+    Attributes:
+        main_task: whose end is the job's.
+        lost_after: seconds that a node may be away before its jobs start on another.
+    """
 
     where: Where
     main_task: str
+    lost_after: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,7 @@ class Tracker:
         self._ended: dict[JobId, Observation] = {}
         self._details: dict[JobId, Sequence[Document]] = {}  # allocations of what has ended
         self._placements: dict[str, tuple[float, Placement]] = {}  # parent -> when, what
+        self._evaluated: dict[JobId, float] = {}  # when Nomad was asked to look again
         self._listed_at, self._cost = -1e9, 0.0
         self._hinted = threading.Event()
         self._server_time = 0.0
@@ -87,6 +98,7 @@ class Tracker:
         for job in jobs:
             for known in (self._jobs, self._runs, self._idle_at, self._ended, self._details):
                 known.pop(job, None)
+            self._evaluated.pop(job, None)
             self._sent.discard(job)
 
     def observe(self, ids: Collection[JobId]) -> dict[JobId, Observation]:
@@ -177,6 +189,22 @@ class Tracker:
             self._details[job] = allocations
         elif run := started(allocations, site.main_task):
             self._runs[job] = _Run(run, self._since(job, run), _version(listed))
+            if run.away_since:
+                self._have_it_replaced(job, site, run.away_since)
+
+    def _have_it_replaced(self, job: JobId, site: Site, away_since: float) -> None:
+        """Ask Nomad to look again at a job whose node has been away for too long.
+
+        The look that Nomad plans for that moment may come milliseconds before it, and no other
+        follows: the job would be unknown for ever (seen with 1.11.3, once in some twenty jobs).
+        """
+        now = time.monotonic()
+        expired = self._server_time > away_since + site.lost_after + _EXPIRED_SECONDS
+        if not expired or now - self._evaluated.get(job, -1e9) < _EVALUATE_SECONDS:
+            return
+        self._evaluated[job] = now
+        with suppress(NomadRefusal, CredentialsError):  # whatever is wrong, the next look says it
+            self._api.post("job", job, "evaluate", json={"JobID": job}, **site.where)
 
     def _since(self, job: JobId, run: Started) -> float | None:
         """When a task started, by our steady clock.

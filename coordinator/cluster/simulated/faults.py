@@ -29,6 +29,7 @@ class Fault(StrEnum):
     NODE_LOST = "node lost"
     NODE_CUT_OFF = "node cut off, its jobs run on"
     DUPLICATE = "replacement placed beside the first"
+    LEFT_UNKNOWN = "job of a lost node left unknown"  # by a cluster that can be asked to look again
     DRAINED = "node drained"
     FORGOTTEN = "ended job collected"
     LOGS_LOST = "logs of a job lost"

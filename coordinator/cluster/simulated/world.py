@@ -99,6 +99,14 @@ class World:
             return
         for run in job.runs:
             self._ask_to_end(run, StopReason.ASKED)
+            if run.is_unknown:
+                self._give_up(run)
+
+    def look_again(self, job: SimulatedJob) -> None:
+        """Give up what was left unknown."""
+        for run in job.runs:
+            if run.is_unknown:
+                self._miss(run)
 
     def forget(self, job: SimulatedJob) -> None:
         """Know the job no more; its token is then as good as new."""
@@ -193,7 +201,7 @@ class World:
         """The cluster sees that a run has ended, or gives it up."""
         if run.is_over:
             return
-        run.is_over, run.is_lost = True, ending.gone
+        run.is_over, run.is_lost, run.is_unknown = True, ending.gone, False
         stop = run.stop
         run.ending = Ending(
             gone=ending.gone and not stop,
@@ -253,6 +261,7 @@ class World:
             self.later(_HEARTBEAT, partial(self._miss, run))
 
     def _end_given_up(self, run: Run) -> None:
+        run.is_unknown = False
         if run.is_over:
             self._kill(run)
 
@@ -260,9 +269,17 @@ class World:
         """What runs on a node that is missed is given up, or placed a second time."""
         if run.is_over:
             return
+        was_left, run.is_unknown = run.is_unknown, False
+        if not was_left and not run.stop and self.faults.strikes(Fault.LEFT_UNKNOWN):
+            self.tell(f"{run.job.id} is left unknown")
+            run.is_unknown, run.missed = True, self.time
+            return
         if not run.job.is_asked_to_stop and self.faults.strikes(Fault.DUPLICATE):
             self.tell(f"{run.job.id} is placed again, beside its run on {run.node}")
             self._start(run.job)
+        self._give_up(run)
+
+    def _give_up(self, run: Run) -> None:
         self._over(run, Ending(gone=True, detail="alloc is lost since its node is down"))
 
     def _drain(self, node: str) -> None:

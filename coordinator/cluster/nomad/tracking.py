@@ -195,8 +195,9 @@ class Tracker:
     def _have_it_replaced(self, job: JobId, site: Site, away_since: float) -> None:
         """Ask Nomad to look again at a job whose node has been away for too long.
 
-        The look that Nomad plans for that moment may come milliseconds before it, and no other
-        follows: the job would be unknown for ever (seen with 1.11.3, once in some twenty jobs).
+        The look that Nomad plans for that moment may come milliseconds before it. Where a job has
+        ended on the node and is known still, the node never counts as down, so no other look
+        follows, and the job would be unknown for ever (seen with 1.11.3).
         """
         now = time.monotonic()
         expired = self._server_time > away_since + site.lost_after + _EXPIRED_SECONDS

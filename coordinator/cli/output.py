@@ -102,7 +102,8 @@ class Output:
         self.err.print(Text.assemble(("error: ", "bold red"), for_terminal(error.what)))
         if error.why:
             self.err.print(Text(f"  why   {for_terminal(error.why)}"))
-        for problem in error.problems[:_SHOWN_PROBLEMS]:
+        said_already = [str(problem) for problem in error.problems] == [error.why]
+        for problem in () if said_already else error.problems[:_SHOWN_PROBLEMS]:
             self.err.print(Text(f"  -     {for_terminal(str(problem))}"))
         if (more := len(error.problems) - _SHOWN_PROBLEMS) > 0:
             self.err.print(Text(f"  ...   and {more:,} more; --json lists them all"))

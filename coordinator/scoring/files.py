@@ -97,7 +97,9 @@ def _translation(number: int, line: str) -> str | Problem:
         return Problem(where, "not JSON; the file may be cut off")
     if not isinstance(record, dict):
         return Problem(where, "not a JSON object")
-    if type(record.get("line")) is not int or record["line"] != number:
+    if "line" not in record:
+        return Problem(where, "no number", field="line")
+    if type(record["line"]) is not int or record["line"] != number:
         return Problem(where, f"not numbered {number}", field="line")
     text = record.get("translation")
     if not isinstance(text, str):
@@ -113,7 +115,7 @@ def _faulty(problems: list[Problem], lines: int) -> BadInput:
     return BadInput(
         f"{len(problems)} of {lines} lines cannot be used",
         why=shown + (f"; and {left_out} more" if left_out > 0 else ""),
-        hint="run the translation step again",
+        hint='lines are {"line": 1, "translation": "..."}, in order; a cut one: translate again',
         problems=problems[:_SHOWN],
     )
 
@@ -126,4 +128,5 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise BadInput(f"{path} cannot be read", why=error.strerror or str(error)) from error
+        why = error.strerror or str(error)
+        raise BadInput(f"{path} cannot be read", why=why, hint="check the path") from error

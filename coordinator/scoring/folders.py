@@ -83,7 +83,9 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise BadInput(
-            f"the folder {folder} cannot be read", why=error.strerror or str(error)
+            f"the folder {folder} cannot be read",
+            why=error.strerror or str(error),
+            hint="give a folder that is there to --predictions, --references and --sources",
         ) from error
 
 

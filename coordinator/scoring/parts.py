@@ -40,7 +40,8 @@ def read_tags(path: Path) -> Tags:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise BadInput(f"{path} cannot be read", why=error.strerror or str(error)) from error
+            why = error.strerror or str(error)
+            raise BadInput(f"{path} cannot be read", why=why, hint="check --tags") from error
         lines = [_tags(line) for line in read_lines(data)]
         if not any(lines):
             raise BadInput(f"{path} holds no tags", hint="one line for each sentence")

@@ -144,7 +144,8 @@ def _read_list(path: Path) -> list[str]:
     try:
         items = [line.strip() for line in read_lines(path.read_bytes())]
     except OSError as error:
-        raise BadInput(f"{path} cannot be read", why=error.strerror or str(error)) from error
+        why = error.strerror or str(error)
+        raise BadInput(f"{path} cannot be read", why=why, hint="check --expected") from error
     numbered = [(number, item) for number, item in enumerate(items, start=1) if item]
     problems = [
         Problem(f"{path}:{number}", reason)

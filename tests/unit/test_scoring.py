@@ -221,7 +221,7 @@ def test_metrics_that_cannot_be_meant() -> None:
         (b'{"line": 2, "translation": "a"}\n', "line 1 [line]: not numbered 1"),
         (b'{"line": true, "translation": "a"}\n', "not numbered 1"),
         (b'{"line": 1.0, "translation": "a"}\n', "not numbered 1"),
-        (b'{"translation": "a"}\n', "not numbered 1"),
+        (b'{"translation": "a"}\n', "no number"),
         (b'{"line": 1, "translation": null}\n', "line 1 [translation]: no text"),
         (b'{"line": 1}\n', "no text"),
         (b'{"line": 1, "translation": "\\ud83d"}\n', "half a surrogate pair"),

@@ -16,10 +16,9 @@ and its median is told. Before, all of them must have given the same number, bit
   (`corpus_bleu` loads its tokenizer each time); `..._over_sacrebleu_cached`: its objects BLEU, CHRF
   and TER, made once for each target language, with the references kept.
 
-The track, from files to `scores.csv`, by `coordinator score` in spBLEU and chrF++: a tenth of it
-(whole target languages) on one process and on two in turn, for the speed-up (medians); then all
-10,100 directions, once, on as many processes as asked. Memory is the largest resident set of any
-one process, mapped files included, as Linux counts it.
+The track, from files to `scores.csv`, by `coordinator score` in spBLEU and chrF++: all 10,100
+directions on one process and on two, in turn. Memory is the largest resident set of any one
+process, mapped files included, as Linux counts it.
 """
 
 import argparse
@@ -61,9 +60,8 @@ class Plan:
     sentences: int = SENTENCES
     ter_directions: int = 4
     ter_sentences: int = 60  # sacrebleu takes seconds for more
-    part: int = 1_010  # directions of the track, for the speed-up
-    repeats: int = 3  # of that
-    full: int = DIRECTIONS
+    track: int = DIRECTIONS
+    track_rounds: int = 1  # on one process and on two, in turn
 
 
 QUICK = Plan(
@@ -72,9 +70,7 @@ QUICK = Plan(
     sentences=60,
     ter_directions=1,
     ter_sentences=10,
-    part=6,
-    repeats=1,
-    full=12,
+    track=12,
 )
 
 
@@ -373,28 +369,24 @@ def _high_water(pid: int) -> int:
     return 1024 * max(sizes, default=0)
 
 
-def whole_track(plan: Plan, data: Path, predictions: Path, processes: int) -> dict[str, float]:
+def whole_track(plan: Plan, data: Path, predictions: Path) -> dict[str, float]:
     """The second part."""
     corpus = Corpus(data / "ntrex101", plan.sentences)
-    directions, part = corpus.directions[: plan.full], corpus.directions[: plan.part]
+    directions = corpus.directions[: plan.track]
     write(corpus, directions, predictions)
     with tempfile.TemporaryDirectory(prefix="scoring-", dir=predictions.parent) as folder:
         track = Track(corpus, model_file(data, "unigram"), predictions, Path(folder))
         runs: dict[int, list[Run]] = {1: [], 2: []}
-        for count in [1, 2] * plan.repeats:
-            runs[count].append(track.score(part, count))
-            say(f"{plan.part:,} directions on {count}: {runs[count][-1].seconds:.1f} s")
-        full = track.score(directions, processes)
+        for count in [1, 2] * plan.track_rounds:
+            runs[count].append(track.score(directions, count))
+            say(f"{plan.track:,} directions on {count}: {runs[count][-1].seconds:.1f} s")
     one, two = (statistics.median(run.seconds for run in runs[count]) for count in (1, 2))
     return {
         "two_process_speedup": one / two,
-        "part_track_directions": plan.part,
-        "part_track_seconds_1": one,
-        "part_track_seconds_2": two,
-        "full_track_directions": plan.full,
-        "full_track_processes": processes,
-        "full_track_seconds": full.seconds,
-        "peak_rss_mb": max(run.peak_mb for run in [*runs[1], *runs[2], full]),
+        "track_directions": plan.track,
+        "track_seconds_1": one,
+        "track_seconds_2": two,
+        "peak_rss_mb": max(run.peak_mb for run in [*runs[1], *runs[2]]),
     }
 
 
@@ -407,16 +399,15 @@ def main() -> int:
     if asked.only != "directions":
         with tempfile.TemporaryDirectory(prefix="predictions-") as folder:
             predictions = asked.predictions or Path(folder, "all")
-            found |= whole_track(plan, data, predictions, asked.processes)
+            found |= whole_track(plan, data, predictions)
     print(json.dumps(found) if asked.json else "\n".join(table(found)))
     return 0
 
 
 def plan_of(asked: argparse.Namespace) -> Plan:
     plan = QUICK if asked.quick else Plan()
-    if asked.track is None:
-        return plan
-    return dataclasses.replace(plan, full=asked.track, part=max(2, asked.track // 10))
+    rounds = asked.track_rounds or plan.track_rounds
+    return dataclasses.replace(plan, track=asked.track or plan.track, track_rounds=rounds)
 
 
 def in_a_process_of_its_own(asked: argparse.Namespace) -> dict[str, float]:
@@ -454,9 +445,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--predictions", type=Path, help="keep the translations of the track here (2 GB)"
     )
-    parser.add_argument(
-        "--processes", type=int, default=2, help="for all directions of the track (default 2)"
-    )
+    parser.add_argument("--track_rounds", type=int, help="of one process and two (default 1)")
     parser.add_argument(
         "--track", type=int, metavar="N", help="the first N directions in place of all 10100"
     )

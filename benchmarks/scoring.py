@@ -332,7 +332,7 @@ def watched(command: Sequence[str], folder: Path) -> Run:
 
 
 class Peak:
-    """The largest resident set of a process and all below it, looked up every 100 ms."""
+    """The largest resident set of a process and all below it, looked up twice a second."""
 
     def __init__(self, pid: int) -> None:
         self._pid, self._bytes = pid, 0
@@ -346,7 +346,7 @@ class Peak:
         return self._bytes
 
     def _look(self) -> None:
-        while not self._over.wait(0.1):
+        while not self._over.wait(0.5):
             for pid in _family(self._pid):
                 self._bytes = max(self._bytes, _high_water(pid))
 

@@ -2,10 +2,10 @@
 
 import multiprocessing
 import signal
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -18,6 +18,7 @@ from coordinator.scoring.plan import Direction
 _TRIES = 2  # of a direction whose process died
 _FALSE_STARTS = 5  # deaths of processes that had not begun anything, with nothing done in between
 _PATIENCE = 5.0  # seconds for a process to end
+_AHEAD = 2  # directions that a process has at a time, so that it never waits for the next
 
 Life = Callable[[Setup, Connection], None]  # what a process does, from beginning to end
 
@@ -60,11 +61,11 @@ class Queue:
 
 @dataclass
 class _Member:
-    """A process, and what it has in hand."""
+    """A process, and what it was given: it works on the first."""
 
     process: SpawnProcess
     link: Connection
-    in_hand: Direction | None = None
+    given: deque[Direction] = field(default_factory=deque)
     language: str = ""
 
 
@@ -114,29 +115,35 @@ class Crew:
             return
         if isinstance(said, CoordinatorError):
             raise said
+        if isinstance(said, Outcome):
+            member.given.popleft()
+            self._false_starts = 0
         self._give(member, queue)
         if isinstance(said, Outcome):
-            self._false_starts = 0
             yield said
 
     def _buried(self, member: _Member, queue: Queue) -> Iterator[Outcome]:
         self._members.remove(member)
         why = _how_it_ended(_end(member))
-        if member.in_hand is None:
-            self._false_starts += 1
-        elif (tries := self._count_death(member.in_hand)) < _TRIES:
-            queue.put_back(member.in_hand)
+        if member.given:
+            yield from self._blamed(member.given.popleft(), why, queue)
         else:
-            reason = f"{tries} processes died of it, the last one {why}"
-            fix = "its texts may be too large for the memory: --processes 1"
-            yield Outcome(member.in_hand.item, problem=Problem(member.in_hand.item, reason, fix))
+            self._false_starts += 1
+        for direction in member.given:
+            queue.put_back(direction)
         if self._false_starts >= _FALSE_STARTS:
             raise CrewLost("the scoring processes die before they begin", why=why)
         self._hire(queue)
 
-    def _count_death(self, direction: Direction) -> int:
+    def _blamed(self, direction: Direction, why: str, queue: Queue) -> Iterator[Outcome]:
+        """It is tried once more; then its item fails."""
         self._deaths[direction.item] += 1
-        return self._deaths[direction.item]
+        if (tries := self._deaths[direction.item]) < _TRIES:
+            queue.put_back(direction)
+            return
+        reason = f"{tries} processes died of it, the last one {why}"
+        fix = "its texts may be too large for the memory: --processes 1"
+        yield Outcome(direction.item, problem=Problem(direction.item, reason, fix))
 
     def _hire(self, queue: Queue) -> None:
         """Another process, if there is work for it."""
@@ -144,16 +151,22 @@ class Crew:
             self._members.append(_started(self._life, self._setup))
 
     def _give(self, member: _Member, queue: Queue) -> None:
-        """The next direction; a member that gets none ends by itself."""
-        direction = queue.take(member.language)
-        member.in_hand = direction
-        if direction is None:
+        """What it works on next; a member that has nothing left ends by itself."""
+        while len(member.given) < self._share(queue):
+            direction = queue.take(member.language)
+            assert direction is not None
+            member.given.append(direction)
+            member.language = direction.target
+            with suppress(OSError):  # it died: that is heard
+                member.link.send(direction)
+        if not member.given:
             self._members.remove(member)
             _end(member)
-            return
-        member.language = direction.target
-        with suppress(OSError):  # it died: that is heard
-            member.link.send(direction)
+
+    def _share(self, queue: Queue) -> int:
+        """Directions that a member may have: near the end one, so that all end together."""
+        left = len(queue)
+        return _AHEAD if left > _AHEAD * len(self._members) else min(left, 1)
 
 
 def _started(life: Life, setup: Setup) -> _Member:

@@ -86,7 +86,8 @@ def full_disk(setup: Setup, link: Connection) -> None:
 
 
 def test_an_item_that_kills_costs_nothing_else() -> None:
-    items = ["good-x", "bad-x", "other-x", "bad-y", "good-y"]
+    good = [f"good{number}-{target}" for target in "xyz" for number in range(12)]
+    items = [*good, "bad-x", "bad-y"]  # each process has been given more than it works on
     with Crew(SETUP, 2, die_of_bad) as crew:
         found = {outcome.item: outcome for outcome in crew.work_off(map(direction, items))}
     assert sorted(found) == sorted(items)

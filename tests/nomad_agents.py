@@ -8,8 +8,9 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from agents import Cluster, Options, agent_with_acl, cluster_of_three, dev_agent
 
-from tests.support import require_cluster_program
+from tests.support import REPOSITORY, require_cluster_program
 
+SHIPPED_POLICY = (REPOSITORY / "job_defs/coordinator-policy.hcl").read_text()
 PURGE_SECONDS = 60.0
 PURGES_AT_A_TIME = 8
 
@@ -36,6 +37,14 @@ def nomad_with_acl() -> Iterator[Cluster]:
     """One agent with ACLs on, and its management token."""
     with agent_with_acl(require_cluster_program("nomad")) as cluster:
         yield cluster
+
+
+def token_of(cluster: Cluster, rules: str = SHIPPED_POLICY) -> str:
+    """The secret of a new token that may do what the rules say, and nothing else."""
+    name = f"policy-{uuid.uuid4().hex[:8]}"
+    cluster.call("PUT", f"acl/policy/{name}", json={"Name": name, "Rules": rules})
+    body = {"Name": name, "Type": "client", "Policies": [name]}
+    return str(cluster.call("PUT", "acl/token", json=body)["SecretID"])
 
 
 StartAgent = Callable[[Options], Cluster]

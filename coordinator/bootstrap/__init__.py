@@ -162,6 +162,8 @@ def set_up_log(path: Path) -> None:
         ) from error
     handler = _Log(path, encoding="utf-8", delay=True)
     logger = logging.getLogger("coordinator")
+    for earlier in logger.handlers:
+        earlier.close()
     logger.handlers[:], logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
     structlog.configure(

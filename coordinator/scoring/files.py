@@ -24,6 +24,19 @@ def about(name: str) -> Iterator[None]:
         ) from None
 
 
+def read_file(path: Path, hint: str = "check the path") -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        BadInput: it cannot be read; `hint` says what to check.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise BadInput(f"{path} cannot be read", why=why, hint=hint) from error
+
+
 @dataclass(frozen=True)
 class Text:
     """Sentences, and the hash of the file that they came from.
@@ -42,7 +55,7 @@ def read_hypotheses(path: Path, *, jsonl: bool) -> Text:
         BadInput: the file cannot be used.
     """
     with about("translations"):
-        data = _read(path)
+        data = read_file(path)
         return _text(read_translations(data) if jsonl else read_lines(data), data)
 
 
@@ -53,7 +66,7 @@ def read_reference(path: Path) -> Text:
         BadInput: the file cannot be read, is not UTF-8, or holds nothing but white space.
     """
     with about("reference"):
-        data = _read(path)
+        data = read_file(path)
         text = _text(read_lines(data), data)
         if not any(text.sentences):
             raise BadInput("the text is empty", why="there is nothing to compare with")
@@ -67,7 +80,7 @@ def read_source(path: Path) -> Text:
         BadInput: the file cannot be read, or is not UTF-8.
     """
     with about("source"):
-        data = _read(path)
+        data = read_file(path)
         return _text(read_lines(data), data)
 
 
@@ -115,18 +128,10 @@ def _faulty(problems: list[Problem], lines: int) -> BadInput:
     return BadInput(
         f"{len(problems)} of {lines} lines cannot be used",
         why=shown + (f"; and {left_out} more" if left_out > 0 else ""),
-        hint='lines are {"line": 1, "translation": "..."}, in order; a cut one: translate again',
+        hint='a line is {"line": NUMBER, "translation": TEXT}; if one is cut off, translate again',
         problems=problems[:_SHOWN],
     )
 
 
 def _text(lines: list[str], data: bytes) -> Text:
     return Text([line.rstrip() for line in lines], hashlib.sha256(data).hexdigest())
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise BadInput(f"{path} cannot be read", why=why, hint="check the path") from error

@@ -15,7 +15,7 @@ from coordinator.domain.text import read_lines
 from coordinator.errors import BadInput
 from coordinator.metrics import ItemScores, Metric, Statistics, scores_by_tag
 from coordinator.metrics.stored import read_statistics
-from coordinator.scoring.files import about
+from coordinator.scoring.files import about, read_file
 
 PARTS = "parts.json"
 
@@ -37,11 +37,7 @@ def read_tags(path: Path) -> Tags:
         BadInput: the file cannot be read, or holds no tag.
     """
     with about("tags"):
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise BadInput(f"{path} cannot be read", why=why, hint="check --tags") from error
+        data = read_file(path, "check --tags")
         lines = [_tags(line) for line in read_lines(data)]
         if not any(lines):
             raise BadInput(f"{path} holds no tags", hint="one line for each sentence")

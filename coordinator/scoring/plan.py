@@ -9,6 +9,7 @@ from pathlib import Path
 from coordinator.domain.names import item_id_problem
 from coordinator.domain.text import read_lines
 from coordinator.errors import BadInput, Problem
+from coordinator.scoring.files import read_file
 from coordinator.scoring.folders import Languages, find_predictions, find_references
 from coordinator.scoring.names import languages_of
 
@@ -141,11 +142,7 @@ def _read_list(path: Path) -> list[str]:
     Raises:
         BadInput: it cannot be read, is empty, or holds what is no item's name.
     """
-    try:
-        items = [line.strip() for line in read_lines(path.read_bytes())]
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise BadInput(f"{path} cannot be read", why=why, hint="check --expected") from error
+    items = [line.strip() for line in read_lines(read_file(path, "check --expected"))]
     numbered = [(number, item) for number, item in enumerate(items, start=1) if item]
     problems = [
         Problem(f"{path}:{number}", reason)

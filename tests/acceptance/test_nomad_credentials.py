@@ -20,8 +20,8 @@ from tests.acceptance.test_credentials import (
     guard,
     place,
 )
+from tests.nomad_agents import token_of
 from tests.servers import S3Server
-from tests.support import REPOSITORY
 
 __all__ = ["guard", "place"]  # fixtures
 
@@ -40,13 +40,8 @@ log_file_mb  = 2
 @pytest.fixture
 def nomad(nomad_with_acl: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """ACLs are on, and the coordinator has the shipped policy."""
-    rules = (REPOSITORY / "job_defs/coordinator-policy.hcl").read_text()
-    body = {"Name": "coordinator", "Rules": rules}
-    nomad_with_acl.call("PUT", "acl/policy/coordinator", json=body)
-    token = {"Name": "the coordinator's", "Type": "client", "Policies": ["coordinator"]}
-    secret = nomad_with_acl.call("PUT", "acl/token", json=token)["SecretID"]
     monkeypatch.setenv("NOMAD_ADDR", nomad_with_acl.address)
-    monkeypatch.setenv("NOMAD_TOKEN", secret)
+    monkeypatch.setenv("NOMAD_TOKEN", token_of(nomad_with_acl))
     yield nomad_with_acl
 
 

@@ -12,12 +12,11 @@ from tests.acceptance.batches import Workplace, ended, running, wait_until
 from tests.acceptance.on_nomad import VARIABLES, Nomad, NomadBatch, NomadWorkplace, uploaded
 from tests.acceptance.test_credentials import assert_no_secret
 from tests.acceptance.test_nomad_credentials import assert_nomad_knows_no
+from tests.nomad_agents import SHIPPED_POLICY, token_of
 from tests.servers import S3Server, s3_client, server_environment, started_s3
-from tests.support import REPOSITORY
 
 pytestmark = [pytest.mark.needs_nomad, pytest.mark.needs_s3, pytest.mark.timeout(600)]
 
-POLICY = (REPOSITORY / "job_defs/coordinator-policy.hcl").read_text()
 BUCKET = "canaries"
 LANGUAGES = ("deu", "fra", "spa")
 TUNING = ("--slots", 2)
@@ -47,21 +46,13 @@ def canaries(canary_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Serv
     return canary_server
 
 
-def token_of(cluster: Cluster, rules: str) -> str:
-    """A new token that may do what the rules say, and nothing else."""
-    name = f"policy-{uuid.uuid4().hex[:8]}"
-    cluster.call("PUT", f"acl/policy/{name}", json={"Name": name, "Rules": rules})
-    body = {"Name": name, "Type": "client", "Policies": [name]}
-    return str(cluster.call("PUT", "acl/token", json=body)["SecretID"])
-
-
 @pytest.mark.needs_data
 def test_a_whole_batch_with_the_shipped_policy_leaves_no_secret(
     nomad_with_acl: Cluster, canaries: S3Server, tmp_path: Path, say: Callable[[str], None]
 ) -> None:
     place = Workplace.made(tmp_path / "work", LANGUAGES, 10, pack=6, score_pack=6)
     make_it_tell(place)
-    token = token_of(nomad_with_acl, POLICY)
+    token = token_of(nomad_with_acl)
     there = NomadWorkplace.on(Nomad(nomad_with_acl, token=token), place)
     s3_client().create_bucket(Bucket=BUCKET)
     there = replace(uploaded(there, BUCKET), flags=("--use-local-creds", "--keep_jobs"))
@@ -134,8 +125,8 @@ def test_a_missing_right_is_named(
     right: str, nomad_with_acl: Cluster, canaries: S3Server, tmp_path: Path
 ) -> None:
     missing, name = RIGHTS[right], f"lacks-{right.replace('/', '-')}"
-    assert missing.text in POLICY
-    token = token_of(nomad_with_acl, POLICY.replace(missing.text, missing.instead))
+    assert missing.text in SHIPPED_POLICY
+    token = token_of(nomad_with_acl, SHIPPED_POLICY.replace(missing.text, missing.instead))
     place = one_command(tmp_path / "work", Nomad(nomad_with_acl, token=token))
     batch = place.batch(name)
     flags = ["--pipeline", "pipeline.yml", "--catalog", "items.ndjson", "--cluster", "nomad"]

@@ -9,12 +9,11 @@ import pytest
 from agents import Cluster, Options
 
 from coordinator.cli import main
-from tests.nomad_agents import StartAgent
+from tests.nomad_agents import StartAgent, token_of
 from tests.servers import S3Server, free_port
 from tests.support import REPOSITORY
 
 PIPELINE = "inputs/demo/pipeline.yml"
-POLICY = (REPOSITORY / "job_defs/coordinator-policy.hcl").read_text()
 
 pytestmark = pytest.mark.timeout(600)
 needs_nomad = pytest.mark.needs_nomad
@@ -120,13 +119,13 @@ def test_rights_by_name(
     capsys: pytest.CaptureFixture[str], nomad_with_acl: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nomad = nomad_with_acl
-    use(nomad, monkeypatch, token_with(nomad, POLICY))
+    use(nomad, monkeypatch, token_of(nomad))
     seen = Doctor(capsys, "--cluster", "nomad")
     assert seen.code == 0, seen.text
     assert "read-logs" in seen.of("rights")[0][1]
     assert seen.of("memory")[0][0] == "warn"  # the shipped policy reads no agent
     half = 'namespace "default" { capabilities = ["list-jobs", "read-job", "submit-job"] }'
-    use(nomad, monkeypatch, token_with(nomad, half))
+    use(nomad, monkeypatch, token_of(nomad, half))
     seen = Doctor(capsys, "--cluster", "nomad")
     assert seen.code == 1
     level, found = seen.of("rights")[0]
@@ -166,11 +165,3 @@ def test_a_nomad_that_forgets_soon(
     use(nomad, monkeypatch)
     seen = Doctor(capsys, "--cluster", "nomad")
     assert seen.code == 1 and seen.of("nodes")[0] == ("FAIL", "none of 1 takes jobs")
-
-
-def token_with(nomad: Cluster, rules: str) -> str:
-    """The secret of a new token with one policy."""
-    nomad.call("PUT", "acl/policy/tried", json={"Name": "tried", "Rules": rules})
-    body = {"Name": "doctor's", "Type": "client", "Policies": ["tried"]}
-    secret: str = nomad.call("PUT", "acl/token", json=body)["SecretID"]
-    return secret

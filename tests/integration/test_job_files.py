@@ -24,6 +24,7 @@ from coordinator.errors import BadInput, BatchExists
 from coordinator.secrecy import Secret
 from coordinator.storage import Storage, open_storage
 from tests.doc_blocks import blocks
+from tests.nomad_agents import token_of
 from tests.servers import wait_for
 from tests.support import REPOSITORY
 
@@ -369,12 +370,8 @@ def test_a_dispatch_gives_the_handoff_and_nothing_else(
 def test_the_shipped_policy_is_enough(
     nomad_with_acl: Cluster, parent: Parent, tmp_path: Path
 ) -> None:
-    rules = (REPOSITORY / "job_defs/coordinator-policy.hcl").read_text()
-    policy = {"Name": "coordinator", "Rules": rules}
-    nomad_with_acl.call("PUT", "acl/policy/coordinator", json=policy)
-    token = {"Name": "c", "Type": "client", "Policies": ["coordinator"]}
-    secret = nomad_with_acl.call("PUT", "acl/token", json=token)["SecretID"]
-    api = NomadApi(NomadAddress(nomad_with_acl.address, "default", token=Secret(secret)))
+    token = Secret(token_of(nomad_with_acl))
+    api = NomadApi(NomadAddress(nomad_with_acl.address, "default", token=token))
     wanted = replace(parent, namespace="default", credentials=True)
     path = f"nomad/jobs/{wanted.id}"
     api.put("var", path, json={"Path": path, "Items": {"aws": "[default]\n"}})

@@ -12,8 +12,8 @@ from coordinator.cluster.nomad.api import NomadAddress, NomadApi
 from coordinator.cluster.nomad.lock import BatchLock
 from coordinator.errors import AccessRefused, BatchBusy
 from coordinator.secrecy import Secret
+from tests.nomad_agents import token_of
 from tests.servers import wait_for
-from tests.support import REPOSITORY
 
 pytestmark = [pytest.mark.needs_nomad, pytest.mark.timeout(900)]
 
@@ -120,19 +120,13 @@ def lock_id(folder: Path) -> str:
 
 
 def test_the_shipped_policy_suffices(nomad_with_acl: Cluster, tmp_path: Path) -> None:
-    def token(name: str, rules: str) -> str:
-        nomad_with_acl.call("POST", f"acl/policy/{name}", json={"Name": name, "Rules": rules})
-        asked = {"Name": name, "Type": "client", "Policies": [name]}
-        secret: str = nomad_with_acl.call("POST", "acl/token", json=asked)["SecretID"]
-        return secret
-
-    shipped = token("shipped", (REPOSITORY / "job_defs/coordinator-policy.hcl").read_text())
+    shipped = token_of(nomad_with_acl)
     for _again in range(2):  # the second takes over what the first left: with the ID it has kept
         lock_of(nomad_with_acl, "default", tmp_path, shipped)._take()
     with lock_of(nomad_with_acl, "default", tmp_path, shipped).held(nothing):
         pass
     assert nomad_with_acl.call("GET", "vars") == []
-    less = token("less", 'namespace "default" { capabilities = ["list-jobs"] }')
+    less = token_of(nomad_with_acl, 'namespace "default" { capabilities = ["list-jobs"] }')
     refused = lock_of(nomad_with_acl, "default", tmp_path, less)
     with pytest.raises(AccessRefused, match="cannot be taken") as told, refused.held(nothing):
         pytest.fail("it has no right to it")

@@ -19,6 +19,7 @@ from coordinator.secrecy import Secret
 from tests.contract.cluster_contract import ClusterContract
 from tests.contract.clusters import send
 from tests.contract.test_nomad_cluster import parent_of
+from tests.nomad_agents import token_of
 
 pytestmark = [pytest.mark.needs_nomad, pytest.mark.timeout(600)]
 
@@ -107,12 +108,8 @@ def pause(agents: Agents, whether: bool) -> None:
 def test_the_shipped_policy_allows_to_have_a_job_looked_at_again(
     nomad_with_acl: Agents, tmp_path: Path
 ) -> None:
-    policy = Path(__file__).parents[2] / "job_defs/coordinator-policy.hcl"
-    rules = {"Name": "coordinator", "Rules": policy.read_text()}
-    nomad_with_acl.call("PUT", "acl/policy/coordinator", json=rules)
-    token = {"Name": "c", "Type": "client", "Policies": ["coordinator"]}
-    secret = nomad_with_acl.call("PUT", "acl/token", json=token)["SecretID"]
-    api = NomadApi(NomadAddress(nomad_with_acl.address, token=Secret(secret)))
+    token = Secret(token_of(nomad_with_acl))
+    api = NomadApi(NomadAddress(nomad_with_acl.address, token=token))
     with jobs_at_work(api, tmp_path, 1) as (_, [job]):
         assert api.post("job", job, "evaluate", json={"JobID": job})["EvalID"]
 

@@ -212,7 +212,7 @@ class SimulatedNomad(SimulatedCluster):
             "JobID": self._id(job),
             "CreateIndex": run.number,
             "CreateTime": self._nanoseconds(run.started),
-            "ModifyTime": self._nanoseconds(run.missed),
+            "ModifyTime": self._nanoseconds(run.unknown_since or 0.0),
             "NodeName": run.node,
             "ClientStatus": _client_status(run),
             "ClientDescription": "Tasks are running",
@@ -294,7 +294,7 @@ def bare_id(job: str) -> JobId:
 
 def _client_status(run: Run) -> str:
     if not run.is_over:
-        return "unknown" if run.is_unknown else "running"
+        return "running" if run.unknown_since is None else "unknown"
     if run.is_lost:
         return "lost"
     well = run.ending is not None and run.ending.exit_code == 0

@@ -96,9 +96,15 @@ class Tracker:
     def forget(self, jobs: Iterable[JobId]) -> None:
         """These were purged."""
         for job in jobs:
-            for known in (self._jobs, self._runs, self._idle_at, self._ended, self._details):
+            for known in (
+                self._jobs,
+                self._runs,
+                self._idle_at,
+                self._ended,
+                self._details,
+                self._evaluated,
+            ):
                 known.pop(job, None)
-            self._evaluated.pop(job, None)
             self._sent.discard(job)
 
     def observe(self, ids: Collection[JobId]) -> dict[JobId, Observation]:

@@ -38,8 +38,7 @@ class Run:
     stderr: bytearray = field(default_factory=bytearray)
     is_alive: bool = True  # whether its process is there
     is_over: bool = False  # whether the cluster says that it has ended
-    is_unknown: bool = False  # whether its node is missed, and it was not given up yet
-    missed: float = 0.0  # since when, on the cluster's clock
+    unknown_since: float | None = None  # its node is missed, and it was not given up yet
     is_lost: bool = False  # whether it was given up, for its node was missed
     turn: int = 0  # what was planned for an earlier one is void
     stop: StopReason = StopReason.NONE

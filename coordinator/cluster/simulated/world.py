@@ -99,14 +99,14 @@ class World:
             return
         for run in job.runs:
             self._ask_to_end(run, StopReason.ASKED)
-            if run.is_unknown:
+            if run.unknown_since is not None:
                 self._give_up(run)
 
     def look_again(self, job: SimulatedJob) -> None:
-        """Give up what was left unknown."""
+        """Replace what was left unknown."""
         for run in job.runs:
-            if run.is_unknown:
-                self._miss(run)
+            if run.unknown_since is not None:
+                self._replace(run)
 
     def forget(self, job: SimulatedJob) -> None:
         """Know the job no more; its token is then as good as new."""
@@ -201,7 +201,7 @@ class World:
         """The cluster sees that a run has ended, or gives it up."""
         if run.is_over:
             return
-        run.is_over, run.is_lost, run.is_unknown = True, ending.gone, False
+        run.is_over, run.is_lost, run.unknown_since = True, ending.gone, None
         stop = run.stop
         run.ending = Ending(
             gone=ending.gone and not stop,
@@ -261,19 +261,22 @@ class World:
             self.later(_HEARTBEAT, partial(self._miss, run))
 
     def _end_given_up(self, run: Run) -> None:
-        run.is_unknown = False
+        run.unknown_since = None
         if run.is_over:
             self._kill(run)
 
     def _miss(self, run: Run) -> None:
-        """What runs on a node that is missed is given up, or placed a second time."""
+        """What runs on a node that is missed is replaced, or left unknown for now."""
         if run.is_over:
             return
-        was_left, run.is_unknown = run.is_unknown, False
-        if not was_left and not run.stop and self.faults.strikes(Fault.LEFT_UNKNOWN):
+        if not run.stop and self.faults.strikes(Fault.LEFT_UNKNOWN):
             self.tell(f"{run.job.id} is left unknown")
-            run.is_unknown, run.missed = True, self.time
-            return
+            run.unknown_since = self.time
+        else:
+            self._replace(run)
+
+    def _replace(self, run: Run) -> None:
+        """Give a run up; its job may be placed a second time."""
         if not run.job.is_asked_to_stop and self.faults.strikes(Fault.DUPLICATE):
             self.tell(f"{run.job.id} is placed again, beside its run on {run.node}")
             self._start(run.job)

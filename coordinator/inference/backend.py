@@ -39,6 +39,9 @@ class Backend(Protocol):
     Attributes:
         device: where it runs, e.g. "cpu" or "cuda".
         mixes_directions: whether rows of several directions may share a batch.
+
+    Two more it may have: `whole_items` (true: a batch is all sentences of one item, in their order)
+    and `token_budget` (tokens of a batch, padding included, that fit in its memory).
     """
 
     device: str

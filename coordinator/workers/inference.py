@@ -27,7 +27,7 @@ class InferenceJob:
         self._model = load_model(
             local_folder(handoff.model),
             device=options.device,
-            batch_size=options.batch_size,
+            batch_size=options.batch_size or 32,
             on_batch=self._log_batch,
         )
 

@@ -1,6 +1,6 @@
 """What a job does with items, and what it says when they are done."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -56,7 +56,7 @@ class PackJob(Protocol):
 
     def run_all(
         self, parcels: Iterable[Parcel], stopped: Callable[[], bool]
-    ) -> Iterator[tuple[Parcel, Done | Exception]]:
+    ) -> Generator[tuple[Parcel, Done | Exception], None, None]:
         """What became of each item, as soon as it is whole, in any order.
 
         An item begins when it is taken from `parcels`, which may be done in another thread.

@@ -27,10 +27,12 @@ class Output:
     Attributes:
         tokens: how many it wrote, padding left out; None where the backend does not know.
         data: plain JSON, the backend's own affair.
+        truncated: whether it ended only because the model may write no more.
     """
 
     tokens: int | None
     data: Any
+    truncated: bool = False
 
 
 class Backend(Protocol):
@@ -40,8 +42,10 @@ class Backend(Protocol):
         device: where it runs, e.g. "cpu" or "cuda".
         mixes_directions: whether rows of several directions may share a batch.
 
-    Two more it may have: `whole_items` (true: a batch is all sentences of one item, in their order)
-    and `token_budget` (tokens of a batch, padding included, that fit in its memory).
+    Others it may have: `whole_items` (true: `translate` is given the rows of one item, in their
+    order, blank and repeated sentences too, as long as they fit in memory), `token_budget` (tokens
+    of a batch, padding included, that fit) and `patience` (seconds that a batch may take whatever
+    the others took, e.g. because the backend itself waits and tries again).
     """
 
     device: str

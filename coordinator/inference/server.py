@@ -1,4 +1,4 @@
-"""`python -m coordinator.inference.server`: the process that holds a model and knows sentences only.
+"""`python -m coordinator.inference.server`: the process of a model. It knows sentences only.
 
 It reads requests from standard input and writes replies to standard output (see `wire`). The first
 request names the model; its reply says what the backend is like. The others are
@@ -19,11 +19,13 @@ from queue import SimpleQueue
 from typing import IO, Any
 
 from coordinator.domain.job_options import InferenceOptions
+from coordinator.domain.reach import Reach
 from coordinator.errors import ModelError
 from coordinator.inference.backend import Backend, Output, Row
 from coordinator.inference.load import load_backend
 from coordinator.inference.wire import describe, pack, receive
 from coordinator.secrecy.dumps import leave_no_core_dump
+from coordinator.storage import fetching
 
 LANES = ("encode", "translate", "decode")
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}
@@ -66,6 +68,7 @@ def _leave_stopping_to_the_worker() -> None:
 
 
 def _loaded(asked: dict[str, Any]) -> Backend:
+    fetching.allow(Reach.model_validate(asked["reach"]))
     options = InferenceOptions.model_validate(asked["options"])
     return load_backend(Path(asked["folder"]), options, asked["device"])
 
@@ -76,6 +79,7 @@ def _about(backend: Backend) -> dict[str, Any]:
         "mixes_directions": backend.mixes_directions,
         "whole_items": bool(getattr(backend, "whole_items", False)),
         "token_budget": getattr(backend, "token_budget", None),
+        "patience": float(getattr(backend, "patience", 0.0)),
     }
 
 
@@ -138,7 +142,7 @@ class Server:
         _forget_peak()
         outputs = self._backend.translate([Row(*row) for row in request["rows"]])
         _expect("translate", outputs, len(request["rows"]))
-        return [(output.tokens, output.data) for output in outputs]
+        return [(output.tokens, output.data, output.truncated) for output in outputs]
 
     def _decode(self, request: dict[str, Any]) -> list[str]:
         texts = self._backend.decode([Output(*output) for output in request["outputs"]])

@@ -12,7 +12,10 @@ class _Options(BaseModel):
 class InferenceOptions(_Options):
     """A model translates the sentences of asset `source`."""
 
-    batch_size: int = Field(default=32, ge=1)  # sentences
+    batch_size: int | None = Field(default=None, ge=1)  # sentences at most; None = no such limit
+    max_batch_tokens: int | None = Field(default=None, ge=1)  # padding included; None = measured
+    sentence_timeout: float = Field(default=120.0, gt=0)  # seconds
+    processes: int | None = Field(default=None, ge=1)  # None = one a GPU, else one
     device: Literal["cpu", "cuda"] | None = None  # None = cuda when there
 
 

@@ -1,9 +1,9 @@
-"""What a job does with one item, and what it says when it is done."""
+"""What a job does with items, and what it says when they are done."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from coordinator.domain.handoff import HandoffItem
 
@@ -34,3 +34,39 @@ class Job(Protocol):
             ModelError: the model or its handler failed.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """An item that the frame has made ready.
+
+    Attributes:
+        inputs: name -> local file.
+        out: the folder to leave files in.
+    """
+
+    item: HandoffItem
+    inputs: Mapping[str, Path]
+    out: Path
+
+
+@runtime_checkable
+class PackJob(Protocol):
+    """Works on many items at once. Made once per dispatch; what is costly is loaded then."""
+
+    def run_all(
+        self, parcels: Iterable[Parcel], stopped: Callable[[], bool]
+    ) -> Generator[tuple[Parcel, Done | Exception], None, None]:
+        """What became of each item, as soon as it is whole, in any order.
+
+        An item begins when it is taken from `parcels`, which may be done in another thread.
+
+        Raises:
+            WorkInterrupted: `stopped()` became true; what was whole has been yielded.
+            ModelError, MemoryError, TimeoutError: no item can be worked on any more.
+        """
+        ...
+
+
+class TracebackElsewhere(Exception):
+    """The traceback of another process, as its text; the cause of an error that came from there."""

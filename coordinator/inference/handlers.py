@@ -21,7 +21,7 @@ class HandlerModel:
 
     def __init__(self, handler: Any, path: Path, device: str, on_batch: OnBatch | None) -> None:
         self._handler, self._path = handler, path
-        self._device, self._on_batch = device, on_batch
+        self.device, self._on_batch = device, on_batch
 
     def translate(
         self, sentences: list[str], source_language: str, target_language: str
@@ -51,7 +51,7 @@ class HandlerModel:
 
     def _tell(self, sentences: int, seconds: float) -> None:
         if self._on_batch:
-            self._on_batch(BatchRecord(sentences, None, None, 0, seconds, self._device))
+            self._on_batch(BatchRecord(sentences, None, None, 0, seconds, self.device))
 
 
 def load_handler(folder: Path, device: str | None, on_batch: OnBatch | None = None) -> HandlerModel:

@@ -96,6 +96,7 @@ class HuggingFaceModel:
     ) -> None:
         self._network, self._tokenizer, self._languages = network, tokenizer, languages
         self._batch_size, self._on_batch = batch_size, on_batch
+        self.device: str = network.device.type
         self._longest = _longest_input(network.config, tokenizer)
         network.generation_config = _greedy(network.generation_config)
 
@@ -157,7 +158,7 @@ class HuggingFaceModel:
             target_tokens=int((written != padding).sum()),
             truncated=sum(len(row) > self._longest for row in ids),
             seconds=seconds,
-            device=self._network.device.type,
+            device=self.device,
         )
         self._on_batch(record)
 

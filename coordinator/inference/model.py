@@ -36,6 +36,10 @@ class BatchRecord:
         truncated: sentences longer than the model can read, of which the end was left out.
         seconds: wall time of the batch.
         device: where it ran, e.g. "cpu" or "cuda".
+        items: the ids of those whose sentences they were.
+        tokens_per_second: source tokens, padding left out.
+        padding: share of the tokens read that were padding.
+        peak_memory: bytes, of the GPU during the batch; without one, of the process so far.
     """
 
     sentences: int
@@ -44,6 +48,10 @@ class BatchRecord:
     truncated: int
     seconds: float
     device: str
+    items: tuple[str, ...] = ()
+    tokens_per_second: float | None = None
+    padding: float = 0.0
+    peak_memory: int | None = None
 
 
 OnBatch = Callable[[BatchRecord], None]

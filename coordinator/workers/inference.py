@@ -1,17 +1,17 @@
-"""Translation of an item's sentences by the model of the dispatch."""
+"""Translation of the items of a dispatch by its model."""
 
 import json
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import asdict
-from pathlib import Path
 
 from coordinator.domain.handoff import Handoff, HandoffItem
 from coordinator.domain.job_options import InferenceOptions
 from coordinator.domain.text import read_lines
-from coordinator.domain.work import Done
+from coordinator.domain.work import Done, Parcel
 from coordinator.errors import BadInput
-from coordinator.inference import BatchRecord, load_model
+from coordinator.inference import BatchRecord
+from coordinator.inference.book import Text, Translated
+from coordinator.inference.engine import Engine
 from coordinator.storage import local_folder
 from coordinator.workers.logs import WorkerLog
 
@@ -24,28 +24,48 @@ class InferenceJob:
     def __init__(self, handoff: Handoff) -> None:
         options = InferenceOptions.model_validate(handoff.options)
         self._log = WorkerLog(dispatch=handoff.dispatch)
-        self._model = load_model(
-            local_folder(handoff.model),
-            device=options.device,
-            batch_size=options.batch_size,
-            on_batch=self._log_batch,
-        )
+        folder = local_folder(handoff.model)
+        told = self._log_batch, self._log_line
+        self._engine = Engine(folder, options, *told, reach=handoff.reach)
 
-    def run(self, item: HandoffItem, inputs: Mapping[str, Path], out: Path) -> Done:
-        if "source" not in inputs:
-            raise BadInput(f"{item.item} has no input `source`", hint="see the step's inputs")
-        sentences = read_lines(inputs["source"].read_bytes())
-        languages = [_language(item, end) for end in ("source", "target")]
-        began = time.monotonic()
-        translations = self._model.translate(sentences, *languages)
-        with (out / TRANSLATIONS).open("w", encoding="utf-8") as stream:
-            for line, translation in enumerate(translations, start=1):
-                record = {"line": line, "translation": translation}
-                stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-        return Done({"sentences": len(sentences), "seconds": time.monotonic() - began})
+    def run_all(
+        self, parcels: Iterable[Parcel], stopped: Callable[[], bool] = lambda: False
+    ) -> Generator[tuple[Parcel, Done | Exception], None, None]:
+        try:
+            for parcel, found in self._engine.work_off(parcels, _text, stopped):
+                yield parcel, found if isinstance(found, Exception) else _written(parcel, found)
+        finally:
+            self._engine.close()
 
     def _log_batch(self, batch: BatchRecord) -> None:
         self._log.info("batch", **asdict(batch))
+
+    def _log_line(self, line: str) -> None:
+        """What the model printed: marked, so that it can be told from the worker's own words."""
+        self._log.info("model", line=line)
+
+
+def _text(parcel: Parcel) -> Text:
+    item = parcel.item
+    if "source" not in parcel.inputs:
+        raise BadInput(f"{item.item} has no input `source`", hint="see the step's inputs")
+    source, target = (_language(item, end) for end in ("source", "target"))
+    return Text(item.item, read_lines(parcel.inputs["source"].read_bytes()), source, target)
+
+
+def _written(parcel: Parcel, found: Translated) -> Done:
+    with (parcel.out / TRANSLATIONS).open("w", encoding="utf-8") as stream:
+        for line, translation in enumerate(found.translations, start=1):
+            record = {"line": line, "translation": translation}
+            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+    return Done(
+        {
+            "sentences": len(found.translations),
+            "seconds": found.seconds,
+            "tokens": found.tokens,
+            "truncated": found.truncated,
+        }
+    )
 
 
 def _language(item: HandoffItem, end: str) -> str:

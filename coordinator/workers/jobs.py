@@ -1,11 +1,11 @@
 """The job of a handoff, by name. Each is imported only where it is needed."""
 
 from coordinator.domain.handoff import Handoff
-from coordinator.domain.work import Job
+from coordinator.domain.work import Job, PackJob
 from coordinator.errors import BadInput
 
 
-def make_job(handoff: Handoff) -> Job:
+def make_job(handoff: Handoff) -> Job | PackJob:
     """Load what the whole dispatch shares.
 
     Raises:

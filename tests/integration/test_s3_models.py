@@ -100,6 +100,7 @@ def test_names_that_lead_elsewhere_are_refused(s3_bucket: str) -> None:
 
 def test_a_worker_translates_with_it(s3_bucket: str, tmp_path: Path) -> None:
     from coordinator.domain.handoff import Handoff, HandoffItem, InputRef
+    from coordinator.domain.work import Done, Parcel
     from coordinator.workers.inference import InferenceJob
 
     (tmp_path / "text").write_text("a\nb\n")
@@ -118,6 +119,8 @@ def test_a_worker_translates_with_it(s3_bucket: str, tmp_path: Path) -> None:
         model=put_handler(s3_bucket, "yes"),
         items=(item,),
     )
-    InferenceJob(handoff).run(item, {"source": tmp_path / "text"}, tmp_path)
+    parcel = Parcel(item, {"source": tmp_path / "text"}, tmp_path)
+    [(_, done)] = InferenceJob(handoff).run_all([parcel])
+    assert isinstance(done, Done)
     lines = (tmp_path / "translations.jsonl").read_text().splitlines()
     assert [json.loads(line)["translation"] for line in lines] == ["yes", "yes"]

@@ -36,7 +36,8 @@ from coordinator.errors import (
 )
 from coordinator.storage import Storage, open_storage
 from coordinator.workers.command import filled
-from coordinator.workers.frame import failure_of, kind_of, run_worker
+from coordinator.workers.failures import failure_of, kind_of
+from coordinator.workers.frame import run_worker
 
 K = FailureKind
 KEY = "b/handoff/d.json"

@@ -1,0 +1,43 @@
+"""The backend of a model folder, by its kind. Each is imported only where it is needed."""
+
+import os
+from pathlib import Path
+
+from coordinator.domain.job_options import InferenceOptions
+from coordinator.domain.model_folder import check_model
+from coordinator.inference.backend import Backend
+
+
+def load_backend(folder: Path, options: InferenceOptions, device: str | None) -> Backend:
+    """The model in `folder`, ready to translate; to be called in the process that is to run it.
+
+    Args:
+        folder: holds `handler.py`, or a Hugging Face seq2seq model (M2M100, NLLB, Marian).
+        options: those of the pipeline's step.
+        device: "cpu" or "cuda"; None takes the GPU where there is one.
+
+    Raises:
+        ModelError: the folder cannot be used, or loading failed.
+        MemoryError: memory ran out, the GPU's included.
+    """
+    if check_model(folder) == "handler":
+        from coordinator.inference.handlers import load_handler
+        from coordinator.inference.plain import PlainBackend
+
+        model = load_handler(folder, device)
+        return PlainBackend(model, model.device, whole_items=True)
+    _let_others_work()
+    from coordinator.inference.huggingface import load_huggingface
+    from coordinator.inference.plain import PlainBackend
+
+    network = load_huggingface(folder, device, batch_size=1 << 30)
+    return PlainBackend(network, network.device, whole_items=False)
+
+
+def _let_others_work() -> None:
+    """Before torch is imported: its idle threads are to sleep, not to spin.
+
+    Several jobs share a machine. Where they have more threads than it has cores, spinning ones
+    made translation ten to twenty times slower. The user's own setting stands.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

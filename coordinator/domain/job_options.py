@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from coordinator.domain.endpoint import TRANSLATE
+
 
 class _Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -14,6 +16,7 @@ class InferenceOptions(_Options):
 
     batch_size: int = Field(default=32, ge=1)  # sentences
     device: Literal["cpu", "cuda"] | None = None  # None = cuda when there
+    task: str = TRANSLATE  # which prompt of an endpoint; other models have no choice
 
 
 class ScoringOptions(_Options):

@@ -28,6 +28,7 @@ class InferenceJob:
             local_folder(handoff.model),
             device=options.device,
             batch_size=options.batch_size,
+            task=options.task,
             on_batch=self._log_batch,
         )
 

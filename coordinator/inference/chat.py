@@ -32,7 +32,7 @@ from coordinator.storage.connections import Session
 from coordinator.storage.http import body_of
 
 MAX_ANSWER_BYTES = 4 << 20
-MAX_SAID_BYTES = 1 << 16  # of an answer that is an error
+SAID_BYTES = 4096  # that are read of an answer that is an error
 MOST_CHARACTERS_A_TOKEN = 128  # no tokenizer's longest piece is longer
 SHOWN = 200  # characters of what the server says
 MOST_TOKENS = 10_000_000  # that a usage may claim
@@ -186,7 +186,7 @@ class Chat:
 
     def _refuse(self, response: requests.Response) -> NoReturn:
         """Raises what an answer with another status than 200 means."""
-        status, said = response.status_code, _said(body_of(response, self._url, MAX_SAID_BYTES))
+        status, said = response.status_code, _said(body_of(response, self._url, MAX_ANSWER_BYTES))
         if status in (408, 409, 425, 429) or status >= 500:
             raise _Busy(status, _wait_of(response), said)
         if status == 401:
@@ -247,7 +247,7 @@ def _said(body: BinaryIO) -> str:
     """The beginning of what an error says, for a message; "" where it cannot be read."""
     try:
         with body:
-            text = body.read(MAX_SAID_BYTES).decode("utf-8", "replace").strip()
+            text = body.read(SAID_BYTES).decode("utf-8", "replace").strip()
     except CoordinatorError:
         return ""
     return f": {_shown(text)}" if text else ""

@@ -30,6 +30,9 @@ class HttpBackend:
 
     What became of the questions of the last batch is kept: where one of them fails, the engine
     sends the others once more in smaller batches, and nobody shall pay for them twice.
+
+    Attributes:
+        patience: seconds that a question may take with all its tries and waits.
     """
 
     device = "remote"
@@ -38,6 +41,8 @@ class HttpBackend:
 
     def __init__(self, endpoint: Endpoint, prompt: Prompt, chat: Chat) -> None:
         self._endpoint, self._chat = endpoint, chat
+        slowest_try = endpoint.timeout_seconds + endpoint.longest_wait_seconds
+        self.patience = endpoint.attempts * slowest_try
         self._system, self._user = Template(prompt.system), Template(prompt.user)
         self._names = Names(endpoint.languages)
         self._lanes = ThreadPoolExecutor(endpoint.concurrency, thread_name_prefix="ask")

@@ -67,8 +67,10 @@ class HttpBackend:
     def translate(self, rows: Sequence[Row]) -> list[Output]:
         """Raises as `Backend.translate` says."""
         questions = [(row.data["system"], row.data["user"]) for row in rows]
-        self._found = {each: self._found[each] for each in questions if each in self._found}
-        self._ask([each for each in dict.fromkeys(questions) if each not in self._found])
+        new = [each for each in dict.fromkeys(questions) if each not in self._found]
+        if new:
+            self._found = {each: self._found[each] for each in questions if each in self._found}
+            self._ask(new)
         return [self._output(self._found[each]) for each in questions]
 
     def decode(self, outputs: Sequence[Output]) -> list[str]:

@@ -229,6 +229,8 @@ def test_half_a_batch_that_failed_is_not_paid_for_again(llm: Llm, loaded: Loaded
     for batch in (["one", "bad", "two", "three"], ["one", "bad"], ["bad"]):
         with pytest.raises(ModelError):
             translated(backend, *batch)
+    assert translated(backend, "one") == ["ONE"]
+    assert translated(backend, "two", "three") == ["TWO", "THREE"]
     assert sorted(llm.said) == ["bad", "one", "three", "two"]
     assert translated(backend, "four") == ["FOUR"]
 

@@ -125,11 +125,12 @@ def show(
 
 
 def test_handler(
-    folder: Annotated[Path, Parameter(help="folder with handler.py or a Hugging Face model")],
+    folder: Annotated[Path, Parameter(help="folder with handler.py, endpoint.json or a model")],
     /,
     *,
     image: Annotated[
-        str | None, Parameter(help="try it inside this worker image, without a network")
+        str | None,
+        Parameter(help="try it inside this worker image, without a network but for endpoints"),
     ] = None,
     source_language: str = "eng",
     target_language: str = "fra",
@@ -143,7 +144,7 @@ def test_handler(
     coordinator test-handler inputs/models/lexicon --target_language spa
     """
     output = Output(as_json=common.json)
-    pairs = try_handler(folder, source_language, target_language, image)
+    pairs = try_handler(common.load(), folder, source_language, target_language, image)
     table = Table("sentence", "translation", box=None, pad_edge=False)
     for pair in pairs:
         table.add_row(*(Text(safe(side)) for side in pair))

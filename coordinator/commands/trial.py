@@ -6,25 +6,36 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from coordinator.domain.model_folder import check_model
+from coordinator.bootstrap import reach_of
+from coordinator.bootstrap.environment import worker_environment
+from coordinator.domain.endpoint import ENDPOINT, read_endpoint
+from coordinator.domain.model_folder import ModelKind, check_model
 from coordinator.errors import ModelError, UsageError
+from coordinator.settings import Settings
 
 _MODULE = "coordinator.workers.try_model"
 
 
 def try_handler(
-    folder: Path, source: str, target: str, image: str | None = None
+    settings: Settings, folder: Path, source: str, target: str, image: str | None = None
 ) -> list[tuple[str, str]]:
-    """Sample sentences and their translations.
+    """Sample sentences and their translations; the process has what a job here would have.
 
     Raises:
         ModelError: the model cannot be used, with what its process said.
         UsageError: the image cannot be run.
     """
-    check_model(folder)
-    command = _in_image(image, folder) if image else [sys.executable, "-m", _MODULE, str(folder)]
+    kind = check_model(folder)
+    here = [sys.executable, "-m", _MODULE, str(folder)]
+    command = _in_image(image, folder, kind) if image else here
     try:
-        done = subprocess.run([*command, source, target], capture_output=True, check=False)
+        done = subprocess.run(
+            [*command, source, target],
+            input=reach_of(settings).model_dump_json().encode(),
+            env=dict(worker_environment(settings)),
+            capture_output=True,
+            check=False,
+        )
     except FileNotFoundError as error:
         raise UsageError("docker is not installed here", hint="try it without --image") from error
     document = _answer(done.stdout)
@@ -39,10 +50,18 @@ def try_handler(
     return [(sentence, translation) for sentence, translation in document["pairs"]]
 
 
-def _in_image(image: str, folder: Path) -> list[str]:
+def _in_image(image: str, folder: Path, kind: ModelKind) -> list[str]:
     mount = f"type=bind,source={folder.absolute()},target=/model,readonly"
-    docker = ["docker", "run", "--rm", "--network", "none", "--mount", mount]
-    return [*docker, "--entrypoint", "python", image, "-m", _MODULE, "/model"]
+    docker = ["docker", "run", "--rm", "--interactive", "--mount", mount]
+    reach = _as_an_endpoint_needs(folder) if kind == "endpoint" else ["--network", "none"]
+    return [*docker, *reach, "--entrypoint", "python", image, "-m", _MODULE, "/model"]
+
+
+def _as_an_endpoint_needs(folder: Path) -> list[str]:
+    """The network, and the key: docker takes its value from the environment, not from here."""
+    endpoint = read_endpoint(folder / ENDPOINT)
+    named = not isinstance(endpoint, list) and endpoint.api_key_variable
+    return ["--env", named] if named else []
 
 
 def _answer(stdout: bytes) -> dict[str, Any]:

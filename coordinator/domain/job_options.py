@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from coordinator.domain.endpoint import TRANSLATE
+
 
 class _Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -17,6 +19,7 @@ class InferenceOptions(_Options):
     sentence_timeout: float = Field(default=120.0, gt=0)  # seconds
     processes: int | None = Field(default=None, ge=1)  # None = one a GPU, else one
     device: Literal["cpu", "cuda"] | None = None  # None = cuda when there
+    task: str = TRANSLATE  # which prompt of an endpoint; other models have no choice
 
 
 class ScoringOptions(_Options):

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from coordinator.domain.endpoint import ENDPOINT, read_endpoint
 from coordinator.domain.safetensors_file import safetensors_problem
 from coordinator.errors import ModelError, Problem
 
-ModelKind = Literal["handler", "huggingface"]
+ModelKind = Literal["handler", "endpoint", "huggingface"]
 
 HANDLER = "handler.py"
 HANDLER_CLASS = "Handler"
@@ -43,8 +44,7 @@ def check_model(folder: Path) -> ModelKind:
     """
     try:
         kind = _kind_of(folder)
-        checks = _handler_problems if kind == "handler" else _huggingface_problems
-        problems = [*_pointer_problems(folder), *checks(folder)]
+        problems = [*_pointer_problems(folder), *_CHECKS[kind](folder)]
     except OSError as error:
         raise ModelError(
             f"the model folder {folder} cannot be read",
@@ -82,16 +82,18 @@ def _unusable(folder: Path, problems: list[Problem]) -> ModelError:
 def _kind_of(folder: Path) -> ModelKind:
     if not folder.is_dir():
         why = "it is a file" if folder.exists() else "there is no such folder"
-        hint = "give the folder that holds handler.py or config.json"
+        hint = f"give the folder that holds {HANDLER}, {ENDPOINT} or {CONFIG}"
         raise ModelError(f"the model folder {folder} cannot be used", why=why, hint=hint)
     if (folder / HANDLER).is_file():
         return "handler"
+    if (folder / ENDPOINT).is_file():
+        return "endpoint"
     if (folder / CONFIG).is_file():
         return "huggingface"
     raise ModelError(
         f"the folder {folder} holds no model that is known here",
-        why=f"it has neither {HANDLER} nor {CONFIG}",
-        hint=f"write a {HANDLER} ({GUIDE}) or save a Hugging Face model there",
+        why=f"it has neither {HANDLER} nor {ENDPOINT} nor {CONFIG}",
+        hint=f"write a {HANDLER} or {ENDPOINT} ({GUIDE}), or save a Hugging Face model there",
     )
 
 
@@ -140,6 +142,15 @@ def _names_bound(tree: ast.Module) -> set[str]:
             case ast.alias(name=name, asname=asname):
                 names.add(asname or name)
     return names
+
+
+# --- an endpoint --------------------------------------------------------------------------------
+
+
+def _endpoint_problems(folder: Path) -> Iterator[Problem]:
+    found = read_endpoint(folder / ENDPOINT)
+    if isinstance(found, list):
+        yield from found
 
 
 # --- a Hugging Face folder ----------------------------------------------------------------------
@@ -230,3 +241,10 @@ def _json_object(path: Path) -> dict[str, Any] | None:
     except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
         return None
     return found if isinstance(found, dict) else None
+
+
+_CHECKS = {
+    "handler": _handler_problems,
+    "endpoint": _endpoint_problems,
+    "huggingface": _huggingface_problems,
+}

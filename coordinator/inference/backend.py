@@ -41,15 +41,13 @@ class Backend(Protocol):
     Attributes:
         device: where it runs, e.g. "cpu" or "cuda".
         mixes_directions: whether rows of several directions may share a batch.
-
-    Others it may have: `whole_items` (true: `translate` is given the rows of one item, in their
-    order, blank and repeated sentences too, as long as they fit in memory), `token_budget` (tokens
-    of a batch, padding included, that fit) and `patience` (seconds that a batch may take whatever
-    the others took, e.g. because the backend itself waits and tries again).
+        whole_items: whether `translate` must be given exactly the rows of one item, in their
+            order, blank and repeated sentences too, however many they are.
     """
 
     device: str
     mixes_directions: bool
+    whole_items: bool
 
     def encode(self, texts: Sequence[str], source: str, target: str) -> list[Row]:
         """A row for each sentence of one direction, languages as the item names them; any thread.
@@ -64,8 +62,10 @@ class Backend(Protocol):
         """An output for each row, in order; one thread at a time.
 
         Raises:
+            BadInput: a sentence or its languages are such as the model cannot take.
             ModelError: the model failed; its own error is the cause.
             MemoryError: memory ran out, the GPU's included.
+            SourceUnreachable, CredentialsError: of a model elsewhere; other rows fare no better.
         """
         ...
 

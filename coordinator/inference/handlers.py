@@ -1,60 +1,119 @@
-"""A user's own model: the class `Handler` of the folder's `handler.py`."""
+"""A user's own model: the class `Handler` of the folder's `handler.py`, as a backend.
 
-import importlib.util
+It has `translate`, which gets the sentences of one item, or `translate_batch`, which gets batches
+of sentences of any items. All that it returns is checked.
+"""
+
 import os
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType, TracebackType
 from typing import Any
 
 from coordinator.domain.model_folder import GUIDE, HANDLER, HANDLER_CLASS
-from coordinator.errors import CoordinatorError, ModelError
-from coordinator.inference.faults import in_one_line, is_out_of_memory
-from coordinator.inference.model import BatchRecord, OnBatch
+from coordinator.errors import ModelError
+from coordinator.inference.backend import Backend, Output, Row
+from coordinator.inference.estimate import likely_tokens
+from coordinator.inference.user_code import run_file, user_code
+
+LONGEST_TRANSLATION = 1_000_000  # characters
+MOST_TOKENS = 1_000_000  # of one sentence
 
 
-class HandlerModel:
-    """Calls a handler and checks what it returns."""
+class Calls:
+    """Calls a handler's methods and checks what they return."""
 
-    def __init__(self, handler: Any, path: Path, device: str, on_batch: OnBatch | None) -> None:
-        self._handler, self._path = handler, path
-        self.device, self._on_batch = device, on_batch
+    def __init__(self, handler: Any, path: Path) -> None:
+        self.handler, self._path = handler, path
 
-    def translate(
-        self, sentences: list[str], source_language: str, target_language: str
-    ) -> list[str]:
-        """All sentences in one call. Raises as `Model.translate` says."""
-        began = time.perf_counter()
-        with _user_code(self._path, "translate"):
-            # A copy, so that a handler that changes its list does not change ours.
-            found = self._handler.translate(list(sentences), source_language, target_language)
-        translations = self._checked(found, len(sentences))
-        self._tell(len(sentences), time.perf_counter() - began)
-        return translations
+    def has(self, method: str) -> bool:
+        return callable(getattr(self.handler, method, None))
 
-    def _checked(self, found: Any, expected: int) -> list[str]:
+    def texts(self, method: str, sentences: list[str], *languages: Any) -> list[str]:
+        """What a method that translates returns: as many texts as sentences."""
+        found = self._called(method, list(sentences), *languages)
+        return self._checked(method, found, len(sentences), "translation", _text_fault)
+
+    def counts(self, method: str, sentences: list[str]) -> list[int]:
+        """What a method that counts tokens returns: as many numbers as sentences."""
+        found = self._called(method, list(sentences))
+        return self._checked(method, found, len(sentences), "token count", _count_fault)
+
+    def _called(self, method: str, *arguments: Any) -> Any:
+        """The lists are copies: a handler that changes its own does not change ours."""
+        with user_code(self._path, method):
+            return getattr(self.handler, method)(*arguments)
+
+    def _checked(
+        self, method: str, found: Any, expected: int, each: str, fault_of: Callable[[Any], str]
+    ) -> list[Any]:
         if not isinstance(found, list | tuple):
-            raise self._wrong(f"translate returned {_type(found)}, not a list of str")
+            raise self._wrong(f"{method} returned {_type(found)}, not a list")
         if len(found) != expected:
-            raise self._wrong(f"expected {expected} translations, got {len(found)}")
-        for number, translation in enumerate(found, 1):
-            if not isinstance(translation, str):
-                raise self._wrong(f"translation {number} is {_type(translation)}, not str")
+            raise self._wrong(f"expected {expected} {each}s, got {len(found)}")
+        for number, value in enumerate(found, 1):
+            if fault := fault_of(value):
+                raise self._wrong(f"{each} {number} {fault}")
         return list(found)
 
     def _wrong(self, why: str) -> ModelError:
-        hint = f"return one str per sentence, in order; see {GUIDE}"
+        hint = f"return one for each sentence, in order; see {GUIDE}"
         return ModelError(f"{self._path} broke the handler's contract", why=why, hint=hint)
 
-    def _tell(self, sentences: int, seconds: float) -> None:
-        if self._on_batch:
-            self._on_batch(BatchRecord(sentences, None, None, 0, seconds, self.device))
+
+class ItemHandler:
+    """A handler with `translate`: all sentences of one item in one call."""
+
+    mixes_directions = False
+    whole_items = True
+
+    def __init__(self, calls: Calls, device: str) -> None:
+        self._calls, self.device = calls, device
+
+    def encode(self, texts: Sequence[str], source: str, target: str) -> list[Row]:
+        """Rows of likely lengths: nobody asks such a handler for its tokens."""
+        return [Row(likely_tokens(text), _data(text, source, target)) for text in texts]
+
+    def translate(self, rows: Sequence[Row]) -> list[Output]:
+        """Raises as `Backend.translate` says."""
+        if not rows:
+            return []
+        texts, sources, targets = _columns(rows)
+        return _outputs(self._calls.texts("translate", texts, sources[0], targets[0]))
+
+    def decode(self, outputs: Sequence[Output]) -> list[str]:
+        return [output.data for output in outputs]
 
 
-def load_handler(folder: Path, device: str | None, on_batch: OnBatch | None = None) -> HandlerModel:
+class BatchHandler:
+    """A handler with `translate_batch`: sentences of any items, as many as fit a token budget."""
+
+    whole_items = False
+
+    def __init__(self, calls: Calls, device: str) -> None:
+        self._calls, self.device = calls, device
+        self._counts = calls.has("count_tokens")
+        self.mixes_directions = getattr(calls.handler, "mixes_directions", True) is not False
+
+    def encode(self, texts: Sequence[str], source: str, target: str) -> list[Row]:
+        """Rows as long as the handler says, where it does. Raises as `Backend.encode` says."""
+        counts = self._counted(list(texts))
+        pairs = zip(counts, texts, strict=True)
+        return [Row(tokens, _data(text, source, target)) for tokens, text in pairs]
+
+    def _counted(self, texts: list[str]) -> Iterable[int]:
+        if self._counts:
+            return self._calls.counts("count_tokens", texts)
+        return map(likely_tokens, texts)
+
+    def translate(self, rows: Sequence[Row]) -> list[Output]:
+        """Raises as `Backend.translate` says."""
+        return _outputs(self._calls.texts("translate_batch", *_columns(rows)))
+
+    def decode(self, outputs: Sequence[Output]) -> list[str]:
+        return [output.data for output in outputs]
+
+
+def load_handler(folder: Path, device: str | None) -> Backend:
     """Run `handler.py`, make its `Handler` and let it load.
 
     Raises:
@@ -62,41 +121,28 @@ def load_handler(folder: Path, device: str | None, on_batch: OnBatch | None = No
         MemoryError: memory ran out, the GPU's included.
     """
     path, chosen = folder.resolve() / HANDLER, device or _likely_device()
-    with _user_code(path, "import"):
-        module = _run(path)
-    kind = getattr(module, HANDLER_CLASS, None)
-    missing = [name for name in ("load", "translate") if not callable(getattr(kind, name, None))]
-    if not isinstance(kind, type) or missing:
-        lack = f"no {', '.join(missing)} in {HANDLER_CLASS}"
-        why = lack if isinstance(kind, type) else f"it has no class {HANDLER_CLASS}"
-        raise ModelError(f"{path} cannot be used", why=why, hint=f"see {GUIDE}")
-    with _user_code(path, "load"):
-        handler = kind()
+    with user_code(path, "import"):
+        kind = getattr(run_file(path), HANDLER_CLASS, None)
+    if lack := _lack_of(kind):
+        raise ModelError(f"{path} cannot be used", why=lack, hint=f"see {GUIDE}")
+    with user_code(path, "load"):
+        handler = kind()  # type: ignore[misc]  # `_lack_of` has seen that it is a class
         handler.load(path.parent, chosen)
-    return HandlerModel(handler, path, chosen, on_batch)
+    calls = Calls(handler, path)
+    return (
+        BatchHandler(calls, chosen) if calls.has("translate_batch") else ItemHandler(calls, chosen)
+    )
 
 
-def _run(path: Path) -> ModuleType:
-    """The module at `path`; it may import its neighbours, as under `python handler.py`."""
-    spec = importlib.util.spec_from_file_location("coordinator_user_handler", path)
-    assert spec is not None and spec.loader is not None, path
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pickling look it up there
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
-    with _no_bytecode():
-        spec.loader.exec_module(module)
-    return module
-
-
-@contextmanager
-def _no_bytecode() -> Iterator[None]:
-    """A model folder is somebody else's, and may be read-only: leave no `__pycache__` there."""
-    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        yield
-    finally:
-        sys.dont_write_bytecode = before
+def _lack_of(kind: Any) -> str:
+    """What a class lacks to be a handler; "" = nothing."""
+    if not isinstance(kind, type):
+        return f"it has no class {HANDLER_CLASS}"
+    if not callable(getattr(kind, "load", None)):
+        return f"no load in {HANDLER_CLASS}"
+    if any(callable(getattr(kind, name, None)) for name in ("translate", "translate_batch")):
+        return ""
+    return f"no translate in {HANDLER_CLASS}, and no translate_batch"
 
 
 def _likely_device() -> str:
@@ -105,39 +151,38 @@ def _likely_device() -> str:
     return "cuda" if Path("/dev/nvidiactl").exists() and not hidden else "cpu"
 
 
-@contextmanager
-def _user_code(path: Path, doing: str) -> Iterator[None]:
-    """Turn what the user's code raises into a `ModelError`, its cause cut to the user's frames."""
-    try:
-        yield
-    except (CoordinatorError, MemoryError):
-        raise  # a stop signal that arrived meanwhile, or the handler's own word
-    except (Exception, SystemExit) as error:
-        if is_out_of_memory(error):
-            raise MemoryError(str(error)) from error
-        error.__traceback__ = _from_file(error.__traceback__, path) or error.__traceback__
-        where = _last_line_in(error.__traceback__, path)
-        raise ModelError(
-            f"{where} failed in {doing}",
-            why=in_one_line(error),
-            hint="try it with `coordinator test-handler`",
-        ) from error
+def _data(text: str, source: str, target: str) -> Mapping[str, str]:
+    return {"text": text, "source": source, "target": target}
 
 
-def _from_file(trace: TracebackType | None, path: Path) -> TracebackType | None:
-    """The traceback from the first frame of the user's file on."""
-    while trace is not None and trace.tb_frame.f_code.co_filename != str(path):
-        trace = trace.tb_next
-    return trace
+def _columns(rows: Sequence[Row]) -> tuple[list[str], list[str], list[str]]:
+    """Texts, source languages and target languages."""
+    texts, sources, targets = (
+        [row.data[name] for row in rows] for name in ("text", "source", "target")
+    )
+    return texts, sources, targets
 
 
-def _last_line_in(trace: TracebackType | None, path: Path) -> str:
-    line = None
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return f"{path}:{line}" if line else str(path)
+def _outputs(texts: list[str]) -> list[Output]:
+    return [Output(None, text) for text in texts]
+
+
+def _text_fault(value: Any) -> str:
+    if not isinstance(value, str):
+        return f"is {_type(value)}, not str"
+    if len(value) > LONGEST_TRANSLATION:
+        return f"is longer than {LONGEST_TRANSLATION:,} characters"
+    if not value.isascii() and value.encode("utf-8", "ignore").decode() != value:
+        return "holds half a character (a lone surrogate)"
+    return ""
+
+
+def _count_fault(value: Any) -> str:
+    if type(value) is not int:
+        return f"is {_type(value)}, not int"
+    if not 1 <= value <= MOST_TOKENS:
+        return f"is not between 1 and {MOST_TOKENS:,}"
+    return ""
 
 
 def _type(value: Any) -> str:

@@ -12,7 +12,8 @@ def load_backend(folder: Path, options: InferenceOptions, device: str | None) ->
     """The model in `folder`, ready to translate; to be called in the process that is to run it.
 
     Args:
-        folder: holds `handler.py`, or a Hugging Face seq2seq model (M2M100, NLLB, Marian).
+        folder: holds `handler.py`, `endpoint.json`, or a Hugging Face seq2seq model (M2M100, NLLB,
+            mBART-50, Marian).
         options: those of the pipeline's step.
         device: "cpu" or "cuda"; None takes the GPU where there is one.
 
@@ -20,18 +21,20 @@ def load_backend(folder: Path, options: InferenceOptions, device: str | None) ->
         ModelError: the folder cannot be used, or loading failed.
         MemoryError: memory ran out, the GPU's included.
     """
-    if check_model(folder) == "handler":
-        from coordinator.inference.handlers import load_handler
-        from coordinator.inference.plain import PlainBackend
+    match check_model(folder):
+        case "handler":
+            from coordinator.inference.handlers import load_handler
 
-        model = load_handler(folder, device)
-        return PlainBackend(model, model.device, whole_items=True)
-    _let_others_work()
-    from coordinator.inference.huggingface import load_huggingface
-    from coordinator.inference.plain import PlainBackend
+            return load_handler(folder, device)
+        case "endpoint":
+            from coordinator.inference.http_backend import load_endpoint
 
-    network = load_huggingface(folder, device, batch_size=1 << 30)
-    return PlainBackend(network, network.device, whole_items=False)
+            return load_endpoint(folder, options.task)
+        case "huggingface":
+            _let_others_work()
+            from coordinator.inference.torch_backend import load_torch
+
+            return load_torch(folder, device, options.beams)
 
 
 def _let_others_work() -> None:

@@ -1,12 +1,18 @@
 """What a model is to the rest of the program, and how to get one from a folder."""
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from coordinator.domain.endpoint import TRANSLATE
+from coordinator.domain.job_options import InferenceOptions
 from coordinator.domain.model_folder import check_model
+from coordinator.inference.backend import Backend, Output, Row
+from coordinator.inference.load import load_backend
+from coordinator.inference.one_item import translate_plainly
 
 
 class Model(Protocol):
@@ -62,28 +68,61 @@ def load_model(
     *,
     device: str | None = None,
     batch_size: int = 32,
+    task: str = TRANSLATE,
     on_batch: OnBatch | None = None,
 ) -> Model:
     """The model in `folder`, ready to translate.
 
     Args:
-        folder: holds `handler.py`, or a Hugging Face seq2seq model (M2M100, NLLB, Marian).
+        folder: holds `handler.py`, `endpoint.json`, or a Hugging Face seq2seq model.
         device: "cpu" or "cuda"; None takes the GPU where there is one.
-        batch_size: sentences translated together; a handler makes its own batches.
+        batch_size: sentences translated together; some handlers make their own batches.
+        task: which of the prompts of an endpoint.
         on_batch: is told of each batch as it ends.
 
     Raises:
         ModelError: the folder cannot be used, or loading failed.
     """
     # Imported only when needed: torch takes seconds, and a handler may do without it.
-    if check_model(folder) == "handler":
-        from coordinator.inference.handlers import load_handler
+    if check_model(folder) == "huggingface":
+        _let_others_work()
+        from coordinator.inference.huggingface import load_huggingface
 
-        return load_handler(folder, device, on_batch)
-    _let_others_work()
-    from coordinator.inference.huggingface import load_huggingface
+        return load_huggingface(folder, device, batch_size, on_batch)
+    options = InferenceOptions(batch_size=batch_size, task=task)
+    return BackendModel(load_backend(folder, options, device), batch_size, on_batch)
 
-    return load_huggingface(folder, device, batch_size, on_batch)
+
+class BackendModel:
+    """A backend, one item at a time."""
+
+    def __init__(self, backend: Backend, batch_size: int, on_batch: OnBatch | None) -> None:
+        self._backend, self._batch_size = backend, batch_size
+        self._on_batch = on_batch
+
+    def translate(
+        self, sentences: list[str], source_language: str, target_language: str
+    ) -> list[str]:
+        """Raises as `Model.translate` says."""
+        self._began = time.perf_counter()
+        return translate_plainly(
+            self._backend,
+            sentences,
+            source_language,
+            target_language,
+            batch_size=self._batch_size,
+            on_batch=self._tell,
+        )
+
+    def _tell(self, rows: Sequence[Row], outputs: Sequence[Output]) -> None:
+        """Of a backend that only guesses how long its rows are, that is not told."""
+        seconds, self._began = time.perf_counter() - self._began, time.perf_counter()
+        written = [output.tokens for output in outputs if output.tokens is not None]
+        cut = sum(row.truncated for row in rows) + sum(output.truncated for output in outputs)
+        tokens = sum(written) if len(written) == len(outputs) else None
+        if self._on_batch:
+            device = self._backend.device
+            self._on_batch(BatchRecord(len(rows), None, tokens, cut, seconds, device))
 
 
 def _let_others_work() -> None:

@@ -49,7 +49,9 @@ class _Checked(HTTPConnection):
         raise fault
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3 itself has it
-        with _cut_after(self.sock, fetching.HEADER_SECONDS):
+        # Whoever waits longer between two bytes waits for a server that thinks before it answers.
+        patience = max(fetching.HEADER_SECONDS, float(self.timeout or 0))
+        with _cut_after(self.sock, patience):
             return super().getresponse()
 
 

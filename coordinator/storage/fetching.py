@@ -44,6 +44,11 @@ def allow(reach: Reach) -> None:
     _reach = reach
 
 
+def allowed() -> Reach:
+    """What this process may ask, for another that is to have the same rules."""
+    return _reach
+
+
 def refuse_scheme(href: str, scheme: str) -> None:
     """Raises BadInput unless a web server is asked by that scheme."""
     if scheme not in WEB_SCHEMES:

@@ -1,6 +1,7 @@
 """`python -m coordinator.workers.try_model FOLDER SOURCE TARGET`: sample sentences through a model.
 
-Prints one JSON object: `{"pairs": [[sentence, translation], ...]}` or `{"error": {...}}`.
+Reads which servers may be asked, a `Reach` in JSON; nothing = public ones. Prints one JSON object:
+`{"pairs": [[sentence, translation], ...]}` or `{"error": {...}}`.
 """
 
 import json
@@ -9,12 +10,17 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from coordinator.domain.reach import Reach
 from coordinator.errors import CoordinatorError
 from coordinator.inference import try_handler
+from coordinator.storage import fetching
+from coordinator.workers.discretion import learn_own, told
 
 
 def main() -> int:
     folder, source, target = sys.argv[1:4]
+    learn_own()
+    fetching.allow(Reach.model_validate_json(sys.stdin.read() or "{}"))
     with redirect_stdout(sys.stderr):  # what a handler prints is not the result
         document = _tried(Path(folder), source, target)
     json.dump(document, sys.stdout, ensure_ascii=False)
@@ -25,9 +31,13 @@ def _tried(folder: Path, source: str, target: str) -> dict[str, Any]:
     try:
         return {"pairs": try_handler(folder, source, target)}
     except CoordinatorError as error:
-        return {"error": {"what": error.what, "why": error.why, "hint": error.hint}}
+        return _fault(error.what, error.why, error.hint)
     except MemoryError as error:
-        return {"error": {"what": "the model needs more memory", "why": str(error), "hint": ""}}
+        return _fault("the model needs more memory", str(error), "")
+
+
+def _fault(what: str, why: str, hint: str) -> dict[str, Any]:
+    return {"error": {"what": told(what), "why": told(why), "hint": told(hint)}}
 
 
 if __name__ == "__main__":

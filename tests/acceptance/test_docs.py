@@ -27,7 +27,6 @@ ALL_MARKDOWN = [
 NOT_FENCED_YET = {
     "docs/interpreting-reports.md",
     "docs/item-format.md",
-    "docs/writing-a-handler.md",
 }
 READERS_FOLDER = "/home/me/eval"  # what the documents call the folder that the commands run in
 _LOOKS_LIKE_A_COMMAND = re.compile(r"^(\$ |coordinator |make |python )", re.MULTILINE)

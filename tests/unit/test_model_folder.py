@@ -5,6 +5,7 @@ import pytest
 
 from coordinator.domain.model_folder import check_model, read_languages
 from coordinator.errors import ModelError
+from tests.llm_server import write_endpoint
 from tests.model_folders import one_tensor, safetensors_bytes, write_handler, write_huggingface
 from tests.support import REPOSITORY
 
@@ -18,7 +19,8 @@ def refusal(folder: Path) -> ModelError:
     return caught.value
 
 
-def test_both_kinds_are_recognised(tmp_path: Path) -> None:
+def test_every_kind_is_recognised(tmp_path: Path) -> None:
+    assert check_model(write_endpoint(tmp_path / "e", "https://llm.example.org/v1")) == "endpoint"
     assert check_model(write_handler(tmp_path / "h", GOOD_BODY)) == "handler"
     assert check_model(write_huggingface(tmp_path / "m")) == "huggingface"
 
@@ -130,3 +132,59 @@ def test_the_table_of_languages(tmp_path: Path) -> None:
     (tmp_path / "languages.json").write_text('["eng"]')
     with pytest.raises(ModelError, match=r"languages\.json"):
         read_languages(tmp_path)
+
+
+URL = "https://llm.example.org/v1"
+
+
+def described(folder: Path, **more: object) -> str:
+    """What is wrong with such a description."""
+    (folder / "endpoint.json").write_text(json.dumps({"url": URL, "model": "m", **more}))
+    error = refusal(folder)
+    return "\n".join(map(str, error.problems)) or str(error)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"url": "ftp://host/v1"}, "not an address like https://host/v1"),
+        ({"url": "file:///etc/passwd"}, "not an address"),
+        ({"url": "https://me:secret@host/v1"}, "no user, password, ? or #"),
+        ({"url": "https://host/v1?key=secret"}, "no user, password, ? or #"),
+        ({"url": "https://host:99999/v1"}, "Port out of range"),
+        ({"url": "https://host/\x1b[31m"}, "not an address"),
+        ({"url": 3}, "valid string"),
+        ({"model": ""}, "at least 1 character"),
+        ({"api_key_variable": "AWS_SECRET_ACCESS_KEY"}, "must end with _API_KEY"),
+        ({"api_key_variable": "_API_KEY"}, "must end with _API_KEY"),
+        ({"tasks": {}}, "at least 1 item"),
+        ({"tasks": {"translate": {"user": "Translate this."}}}, "does not hold $sentence"),
+        ({"tasks": {"t": {"user": "$sentence for $5"}}}, "a dollar sign itself is written $$"),
+        ({"tasks": {"t": {"user": "$sentence $sentense"}}}, "$sentense is unknown"),
+        ({"tasks": {"t": {"user": "$sentence", "system": "$x"}}}, "$x is unknown"),
+        ({"concurrency": 0}, "greater than or equal to 1"),
+        ({"concurrency": "8"}, "valid integer"),
+        ({"timeout_seconds": 1e9}, "less than or equal to 3600"),
+        ({"temprature": 1}, "Extra inputs are not permitted"),
+        ({"refusals": "ignore"}, "'fail' or 'empty'"),
+        ({"\x1b[31m": 1}, r"\x1b[31m"),
+    ],
+)
+def test_a_description_of_an_endpoint_is_checked(
+    tmp_path: Path, changed: dict[str, object], reason: str
+) -> None:
+    found = described(tmp_path, **changed)
+    assert reason in found and "endpoint.json" in found
+    assert found.isprintable() and "secret@" not in found and "key=secret" not in found
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "\0", "[" * 100_000, " " * (1 << 20) + "{}"])
+def test_what_is_no_description_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "endpoint.json").write_text(text)
+    assert "endpoint.json cannot be used" in str(refusal(tmp_path))
+
+
+def test_all_that_is_wrong_with_a_description_is_named(tmp_path: Path) -> None:
+    found = described(tmp_path, url="x", concurrency=0, temperature=-1)
+    for field in ("url", "concurrency", "temperature"):
+        assert f"endpoint.json: {field}: " in found

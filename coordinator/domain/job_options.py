@@ -14,6 +14,7 @@ class InferenceOptions(_Options):
 
     batch_size: int = Field(default=32, ge=1)  # sentences
     device: Literal["cpu", "cuda"] | None = None  # None = cuda when there
+    beams: int = Field(default=1, ge=1, le=64)  # of the search; 1 = greedy
 
 
 class ScoringOptions(_Options):

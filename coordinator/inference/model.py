@@ -59,7 +59,7 @@ def load_model(
     """The model in `folder`, ready to translate.
 
     Args:
-        folder: holds `handler.py`, or a Hugging Face seq2seq model (M2M100, NLLB, Marian).
+        folder: holds `handler.py`, or a Hugging Face model (M2M100, NLLB, mBART-50, Marian).
         device: "cpu" or "cuda"; None takes the GPU where there is one.
         batch_size: sentences translated together; a handler makes its own batches.
         on_batch: is told of each batch as it ends.

@@ -53,7 +53,8 @@ class Shape:
         positions: tokens that it reads and writes at most.
         max_length: tokens of a translation, as its generation config says.
         spread: standard deviation of the weights; large, so that outputs differ without training.
-        end_weight: how much larger the end token's vector is than others.
+        end_weight: how much larger the end token's vector is than others, and all of them made
+            for weights that stay random; None = the weights as drawn, to be trained.
     """
 
     width: int = 32
@@ -63,7 +64,7 @@ class Shape:
     positions: int = 256
     max_length: int = 48
     spread: float = 1.0
-    end_weight: float = 3.0
+    end_weight: float | None = 3.0
 
     def config(self) -> dict[str, Any]:
         return {
@@ -107,21 +108,22 @@ def make(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
         network, tokenizer = ARCHITECTURES[architecture](folder, lines, pieces, shape)
-    _loosen(network, shape)
+    if shape.end_weight is not None:
+        _loosen(network, shape.width, shape.end_weight)
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
-def _loosen(network: Any, shape: Shape) -> None:
+def _loosen(network: Any, width: int, end_weight: float) -> None:
     """So that it neither says the last word again for ever, nor goes on until it has to stop.
 
     Input and output vectors are one: a large one is both copied and chosen easily.
     """
     with torch.no_grad():
         vectors = network.get_input_embeddings().weight
-        vectors /= shape.width**0.5  # what `scale_embedding` multiplies by
-        vectors[END] *= shape.end_weight
+        vectors /= width**0.5  # what `scale_embedding` multiplies by
+        vectors[END] *= end_weight
 
 
 # Each gives the network and its tokenizer; files that the tokenizer reads are left in the folder.

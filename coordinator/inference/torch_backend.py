@@ -29,7 +29,7 @@ class TorchBackend:
 
     def __init__(self, model: Seq2Seq, beams: int = 1) -> None:
         """One beam is greedy."""
-        self._model, self._network = model, model.network
+        self._model, self.network = model, model.network
         given, config = model.network.generation_config, model.network.config
         positions = int(config.max_position_embeddings)
         if beams > 1:
@@ -37,9 +37,9 @@ class TorchBackend:
         else:
             self._settings = greedy_settings(given, positions)
         _fill_in(self._settings, config)
-        self._network.generation_config = self._settings  # `generate` takes from there what is None
+        self.network.generation_config = self._settings  # `generate` takes from there what is None
         own = beams == 1 and is_understood(self._settings)
-        self._writer = GreedyWriter(self._network, self._settings) if own else None
+        self.writer = GreedyWriter(self.network, self._settings) if own else None
         self._ends = frozenset(end_tokens(self._settings))
         self._tokenizer_lock = threading.Lock()  # it holds the source language, and is not shared
         self.device, self.mixes_directions = model.device, own
@@ -56,9 +56,9 @@ class TorchBackend:
     def translate(self, rows: Sequence[Row]) -> list[Output]:
         """As `Backend.translate` says; an output's data are its tokens, its end included."""
         with model_errors("translate"), torch.inference_mode():
-            if self._writer is not None:
+            if self.writer is not None:
                 sources = [Source(row.data["ids"], row.data["start"]) for row in rows]
-                written = self._writer.write(sources)
+                written = self.writer.write(sources)
             else:
                 written = self._searched(rows)
         return [Output(len(ids), ids) for ids in written]
@@ -82,9 +82,9 @@ class TorchBackend:
         written: list[list[int]] = [[] for _ in rows]
         for start, places in _by_start(rows):
             batch = [{"input_ids": rows[place].data["ids"]} for place in places]
-            inputs = self._model.tokenizer.pad(batch, return_tensors="pt").to(self._network.device)
+            inputs = self._model.tokenizer.pad(batch, return_tensors="pt").to(self.network.device)
             settings = _starting_with(self._settings, start)
-            output = self._network.generate(**inputs, generation_config=settings)
+            output = self.network.generate(**inputs, generation_config=settings)
             for place, ids in zip(places, output[:, 1 + len(start) :].tolist(), strict=True):
                 written[place] = _up_to_end(ids, self._ends)
         return written

@@ -21,7 +21,7 @@ from tests.support import REPOSITORY
 
 ARCHITECTURES = list(tiny_models.ARCHITECTURES)
 DEMO = REPOSITORY / "inputs" / "demo"
-SHORT = tiny_models.Shape(width=16, encoder_layers=1, decoder_layers=2, max_length=20)
+SHORT = tiny_models.Shape(max_length=24, end_weight=4.0)
 CODES = {"m2m100": ("en", "fr"), "nllb": ("eng_Latn", "fra_Latn"), "mbart50": ("en_XX", "fr_XX")}
 
 
@@ -83,7 +83,7 @@ def test_real_sentences_are_written_as_by_the_plain_loop(
     test_data: Callable[[str], Path], tmp_path: Path, architecture: str
 ) -> None:
     corpus = Corpus(test_data("ntrex101"))
-    folder = make_model(corpus, architecture, tmp_path, pieces=1_000)
+    folder = make_model(corpus, architecture, tmp_path)
     asked = real_sentences(corpus, architecture, 60)
     found = list(differences(load_torch(folder, "cpu"), PlainLoop(folder), asked, budget=2_000))
     print(*found, sep="\n")
@@ -117,7 +117,7 @@ def test_settings_that_the_loop_does_not_know_go_to_the_library(
     make: Make, lines: list[str], tmp_path: Path
 ) -> None:
     plain = PlainLoop(make("m2m100"))
-    plain.network.generation_config.encoder_no_repeat_ngram_size = 1
+    plain.network.generation_config.update(encoder_no_repeat_ngram_size=1, max_length=20)
     plain.network.save_pretrained(tmp_path)
     plain.tokenizer.save_pretrained(tmp_path)
     backend, asked = load_torch(tmp_path, "cpu"), sentences(lines, "m2m100", 12)
@@ -139,7 +139,10 @@ def test_beams_are_those_of_the_library(make: Make, lines: list[str], architectu
     for sentence, tokens in zip(asked, in_batches(backend, asked, budget=400), strict=True):
         first = plain.first(sentence)
         written = plain.network.generate(
-            **plain.inputs(sentence), forced_bos_token_id=first, max_new_tokens=20, num_beams=3
+            **plain.inputs(sentence),
+            forced_bos_token_id=first,
+            max_new_tokens=SHORT.max_length,
+            num_beams=3,
         )[0].tolist()
         assert written[1 if first is None else 2 :] == tokens
 
@@ -197,7 +200,7 @@ def test_rows_that_have_ended_are_not_computed_on(make: Make, lines: list[str]) 
     backend = load_torch(make("m2m100"), "cpu")
     rows = backend.encode(list(islice(lines, 64)), "en", "fr")
     outputs = backend.translate(rows)
-    assert backend._writer is not None
+    assert backend.writer is not None
     wanted = sum(output.tokens or 0 for output in outputs)
     padded = len(rows) * max(output.tokens or 0 for output in outputs)
-    assert wanted <= backend._writer.computed < min(padded, 1.5 * wanted)
+    assert wanted <= backend.writer.computed < min(padded, 1.5 * wanted)

@@ -83,7 +83,7 @@ class _Batch:
         self._lengths = mask.sum(1)
         self._mask = _additive(mask, self._states.dtype)
         own = Cache(layer_class_to_replicate=_RoomyLayer)
-        self._cache = EncoderDecoderCache(own, DynamicCache())
+        self._cache: Any = EncoderDecoderCache(own, DynamicCache())
         first = int(settings.decoder_start_token_id)
         start = [[first, *source.start] for source in sources]
         self._begun, self._written = len(start[0]), len(start[0])
@@ -99,7 +99,7 @@ class _Batch:
         return len(self._tokens)
 
     @property
-    def tokens(self) -> torch.Tensor:
+    def tokens(self) -> Any:
         """All that is written so far, the decoder's first token included: (rows, tokens)."""
         return self._tokens[:, : self._written]
 
@@ -151,7 +151,7 @@ class _Batch:
         self.places = {new: self.places[old] for new, old in enumerate(rows)}
 
 
-class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
+class _RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """Keys and values of one layer, written into room that is kept for them.
 
     The library's own layer copies all of them for every token that is added.
@@ -163,23 +163,27 @@ class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
         """Both of shape (rows, heads, new tokens, size of a head); gives back all there are."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-            self.keys, self.values = key_states[:, :, :0], value_states[:, :, :0]
-            self._all_keys, self._all_values = self.keys, self.values
-        before = self.keys.shape[2]
-        after = before + key_states.shape[2]
+            self._all_keys, self._all_values = key_states[:, :, :0], value_states[:, :, :0]
+            self._used = 0
+        before, after = self._used, self._used + key_states.shape[2]
         if after > self._all_keys.shape[2]:
-            self._all_keys = _with_room(self.keys, after)
-            self._all_values = _with_room(self.values, after)
+            self._all_keys = _with_room(self._all_keys[:, :, :before], after)
+            self._all_values = _with_room(self._all_values[:, :, :before], after)
         self._all_keys[:, :, before:after] = key_states
         self._all_values[:, :, before:after] = value_states
-        self.keys, self.values = self._all_keys[:, :, :after], self._all_values[:, :, :after]
-        return self.keys, self.values
+        return self._show(after)
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
         self._all_keys = self._all_keys.index_select(0, indices)
         self._all_values = self._all_values.index_select(0, indices)
-        size = self.keys.shape[2]
-        self.keys, self.values = self._all_keys[:, :, :size], self._all_values[:, :, :size]
+        self._show(self._used)
+
+    def _show(self, used: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """What of the room is used: where the library looks for keys and values."""
+        self._used = used
+        keys, values = self._all_keys[:, :, :used], self._all_values[:, :, :used]
+        self.keys, self.values = keys, values
+        return keys, values
 
 
 def _with_room(states: torch.Tensor, needed: int) -> torch.Tensor:

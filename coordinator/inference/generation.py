@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 from transformers import GenerationConfig
-from transformers.generation import (
+from transformers.generation.logits_process import (
     ForcedEOSTokenLogitsProcessor,
     LogitsProcessorList,
     MinLengthLogitsProcessor,

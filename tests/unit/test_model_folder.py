@@ -130,3 +130,13 @@ def test_the_table_of_languages(tmp_path: Path) -> None:
     (tmp_path / "languages.json").write_text('["eng"]')
     with pytest.raises(ModelError, match=r"languages\.json"):
         read_languages(tmp_path)
+
+
+def test_mbart_50_is_known_and_older_mbart_is_not(tmp_path: Path) -> None:
+    folder = write_huggingface(tmp_path / "m")
+    (folder / "config.json").write_text('{"model_type": "mbart"}')
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "MBart50Tokenizer"}')
+    assert check_model(folder) == "huggingface"
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "MBartTokenizer"}')
+    with pytest.raises(ModelError, match="before mBART-50"):
+        check_model(folder)

@@ -180,9 +180,15 @@ def agreement(written: Sequence[int], real: Sequence[int]) -> dict[str, float]:
     same = sum(one == other for one, other in zip(written, real, strict=True))
     return {
         "written_over_real": sum(written) / sum(real),
-        "length_correlation": statistics.correlation(written, real),
+        "length_correlation": _correlation(written, real),
         "same_length_share": same / len(real),
     }
+
+
+def _correlation(written: Sequence[int], real: Sequence[int]) -> float:
+    if len(set(written)) == 1:  # of a model that has learned nothing yet
+        return 0.0
+    return statistics.correlation(written, real)
 
 
 def main() -> int:

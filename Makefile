@@ -96,6 +96,7 @@ bench: setup-all
 	$(BIN)/python benchmarks/dispatch.py
 	$(BIN)/python benchmarks/ledger.py
 	$(BIN)/python benchmarks/scoring.py
+	$(BIN)/python benchmarks/inference.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -20,6 +20,7 @@ class InferenceOptions(_Options):
     processes: int | None = Field(default=None, ge=1)  # None = one a GPU, else one
     device: Literal["cpu", "cuda"] | None = None  # None = cuda when there
     task: str = TRANSLATE  # which prompt of an endpoint; other models have no choice
+    beams: int = Field(default=1, ge=1, le=64)  # of the search; 1 = greedy
 
 
 class ScoringOptions(_Options):

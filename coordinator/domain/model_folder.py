@@ -21,13 +21,14 @@ CONFIG = "config.json"
 LANGUAGES = "languages.json"  # optional: the item's language code -> the tokenizer's
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"  # of weights in several files
-MODEL_TYPES = ("m2m_100", "marian")  # M2M100 and NLLB are both m2m_100
+TOKENIZER_CONFIG = "tokenizer_config.json"
+MODEL_TYPES = ("m2m_100", "marian", "mbart")  # M2M100 and NLLB are both m2m_100
 GUIDE = "docs/writing-a-handler.md"
 
 _TOKENIZERS = (  # any one of these sets is enough
     ("vocab.json", "sentencepiece.bpe.model"),  # M2M100
-    ("tokenizer.json",),  # NLLB
-    ("sentencepiece.bpe.model",),  # NLLB
+    ("tokenizer.json",),  # NLLB, mBART-50
+    ("sentencepiece.bpe.model",),  # NLLB, mBART-50
     ("vocab.json", "source.spm", "target.spm"),  # Marian
 )
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
@@ -160,6 +161,7 @@ def _huggingface_problems(folder: Path) -> Iterator[Problem]:
     yield from _config_problems(folder / CONFIG)
     yield from _weight_problems(folder)
     yield from _tokenizer_problems(folder)
+    yield from _old_mbart_problems(folder / TOKENIZER_CONFIG)
     yield from _language_problems(folder / LANGUAGES)
 
 
@@ -220,6 +222,14 @@ def _tokenizer_problems(folder: Path) -> Iterator[Problem]:
     if not any(all((folder / name).is_file() for name in names) for names in _TOKENIZERS):
         wanted = "; or ".join(" and ".join(names) for names in _TOKENIZERS)
         yield Problem(str(folder), "it has no tokenizer", f"add {wanted}")
+
+
+def _old_mbart_problems(path: Path) -> Iterator[Problem]:
+    """An mBART of before mBART-50 has the same model type, and would be told its target wrongly."""
+    config = _json_object(path) if path.is_file() else None
+    if str((config or {}).get("tokenizer_class")) in ("MBartTokenizer", "MBartTokenizerFast"):
+        reason = "it is an mBART of before mBART-50, which starts its translations otherwise"
+        yield Problem(str(path), reason, f"run such a model from a {HANDLER} ({GUIDE})")
 
 
 def _language_problems(path: Path) -> Iterator[Problem]:

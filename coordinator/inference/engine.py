@@ -31,9 +31,9 @@ from coordinator.inference.crew import SERVER, About, Crew, Member, Said, Setup,
 from coordinator.inference.dealer import Budget, Dealer
 from coordinator.inference.gpus import usable_gpus
 from coordinator.inference.intake import Arrived, Intake, NoMore
-from coordinator.inference.model import BatchRecord, OnBatch
 from coordinator.inference.patience import Patience
 from coordinator.inference.pool import Pool, Unit
+from coordinator.inference.records import BatchRecord, OnBatch
 from coordinator.inference.wire import Nonsense
 from coordinator.inference.work import Work
 

@@ -188,3 +188,13 @@ def test_all_that_is_wrong_with_a_description_is_named(tmp_path: Path) -> None:
     found = described(tmp_path, url="x", concurrency=0, temperature=-1)
     for field in ("url", "concurrency", "temperature"):
         assert f"endpoint.json: {field}: " in found
+
+
+def test_mbart_50_is_known_and_older_mbart_is_not(tmp_path: Path) -> None:
+    folder = write_huggingface(tmp_path / "m")
+    (folder / "config.json").write_text('{"model_type": "mbart"}')
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "MBart50Tokenizer"}')
+    assert check_model(folder) == "huggingface"
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "MBartTokenizer"}')
+    with pytest.raises(ModelError, match="before mBART-50"):
+        check_model(folder)

@@ -1,0 +1,140 @@
+"""A Hugging Face seq2seq folder, loaded: its network, its tokenizer, the languages it knows."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from coordinator.domain.model_folder import read_languages
+from coordinator.errors import CoordinatorError, ModelError
+from coordinator.inference.directions import Languages, languages_of
+from coordinator.inference.faults import in_one_line, is_out_of_memory
+
+
+@dataclass(frozen=True)
+class Seq2Seq:
+    """A model in memory.
+
+    Attributes:
+        longest: tokens that it reads, the special ones included.
+    """
+
+    network: Any
+    tokenizer: Any
+    languages: Languages
+    longest: int
+
+    @property
+    def device(self) -> str:
+        """E.g. "cpu" or "cuda"."""
+        kind: str = self.network.device.type
+        return kind
+
+    def cut(self, ids: list[int]) -> list[int]:
+        """At most as many tokens as the model reads; the last, which ends a sentence, is kept."""
+        return ids if len(ids) <= self.longest else [*ids[: self.longest - 1], ids[-1]]
+
+
+def load_seq2seq(folder: Path, device: str | None, dtype: torch.dtype | None = None) -> Seq2Seq:
+    """Load the model in `folder`; nothing is fetched and none of its code is run.
+
+    Args:
+        folder: has been checked (`check_model`).
+        device: "cpu" or "cuda"; None takes the GPU where there is one.
+        dtype: of the weights; None takes what the device is quick with.
+
+    Raises:
+        ModelError: it cannot be loaded, or the device is not there.
+        MemoryError: memory ran out, the GPU's included.
+    """
+    chosen = _device(device)
+    aliases = read_languages(folder)
+    with model_errors(f"loading {folder}"), _quiet():
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        network = _network(folder, chosen, dtype or _dtype(chosen))
+        languages = languages_of(network.config.model_type, tokenizer, aliases)
+    longest = min(int(network.config.max_position_embeddings), int(tokenizer.model_max_length))
+    return Seq2Seq(network, tokenizer, languages, longest)
+
+
+@contextmanager
+def model_errors(doing: str) -> Iterator[None]:
+    """Turn what the libraries raise into a `ModelError`, the error itself being the cause."""
+    try:
+        yield
+    except (CoordinatorError, MemoryError):
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise MemoryError(str(error)) from error
+        raise ModelError(
+            f"the model failed in {doing}",
+            why=in_one_line(error),
+            hint="see its traceback",
+        ) from error
+
+
+def _network(folder: Path, device: str, dtype: torch.dtype) -> Any:
+    network, report = AutoModelForSeq2SeqLM.from_pretrained(
+        folder,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        dtype=dtype,
+        attn_implementation="sdpa",
+        output_loading_info=True,
+    )
+    missing = sorted(report["missing_keys"])
+    if missing:  # they would be filled with random numbers
+        names = ", ".join(missing[:3])
+        raise ModelError(
+            f"the weights in {folder} are not of the model in its config.json",
+            why=f"{len(missing)} tensors are missing, the first: {names}",
+            hint="save model and config together with save_pretrained",
+        )
+    return network.to(device).eval()
+
+
+def _device(asked: str | None) -> str:
+    there = torch.cuda.is_available()
+    if asked == "cuda" and not there:
+        raise ModelError(
+            "there is no GPU here",
+            why="the device cuda was asked for, and torch finds none",
+            hint="ask for cpu, or run the job where a GPU is",
+        )
+    return asked or ("cuda" if there else "cpu")
+
+
+def _dtype(device: str) -> torch.dtype:
+    """bfloat16 has float32's range, so nothing overflows; older GPUs only emulate it, slowly."""
+    if device == "cpu":
+        return torch.float32
+    has = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if has else torch.float16
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bar, and no advice that is for the model's maker."""
+    bars = transformers_logging.is_progress_bar_enabled()
+    level = transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.set_verbosity(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
+            yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -125,7 +125,9 @@ def show(
 
 
 def test_handler(
-    folder: Annotated[Path, Parameter(help="folder with handler.py or a Hugging Face model")],
+    folder: Annotated[
+        Path, Parameter(help="folder with handler.py, a CTranslate2 or a Hugging Face model")
+    ],
     /,
     *,
     image: Annotated[

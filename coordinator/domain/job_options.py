@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+ComputeType = Literal["float32", "float16", "bfloat16", "int8", "int8_float16", "int8_bfloat16"]
+
 
 class _Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -17,6 +19,8 @@ class InferenceOptions(_Options):
     sentence_timeout: float = Field(default=120.0, gt=0)  # seconds
     processes: int | None = Field(default=None, ge=1)  # None = one a GPU, else one
     device: Literal["cpu", "cuda"] | None = None  # None = cuda when there
+    beams: int = Field(default=1, ge=1, le=64)  # of the search; 1 = greedy
+    compute_type: ComputeType | None = None  # of CTranslate2; None = float32, halves on a GPU
 
 
 class ScoringOptions(_Options):

@@ -4,15 +4,17 @@ The submitter asks this before anything is dispatched, the worker before a GPU i
 """
 
 import ast
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from coordinator.domain.ctranslate2_folder import MODEL, ctranslate2_problems
 from coordinator.domain.safetensors_file import safetensors_problem
 from coordinator.errors import ModelError, Problem
 
-ModelKind = Literal["handler", "huggingface"]
+ModelKind = Literal["handler", "huggingface", "ctranslate2"]
 
 HANDLER = "handler.py"
 HANDLER_CLASS = "Handler"
@@ -20,7 +22,7 @@ CONFIG = "config.json"
 LANGUAGES = "languages.json"  # optional: the item's language code -> the tokenizer's
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"  # of weights in several files
-MODEL_TYPES = ("m2m_100", "marian")  # M2M100 and NLLB are both m2m_100
+MODEL_TYPES = ("m2m_100", "marian", "mbart")  # M2M100 and NLLB are both m2m_100
 GUIDE = "docs/writing-a-handler.md"
 
 _TOKENIZERS = (  # any one of these sets is enough
@@ -34,8 +36,12 @@ _MAX_JSON = 64 << 20  # bytes; the index of the largest models is some hundred k
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
-def check_model(folder: Path) -> ModelKind:
+def check_model(folder: Path, real: int | None = None) -> ModelKind:
     """The kind of model in `folder`, if it looks whole.
+
+    Args:
+        folder: holds the model's files.
+        real: bytes of each file that are there, the rest being zeros; None = all.
 
     Raises:
         ModelError: the folder is missing, unreadable, of no known kind, or has broken files; all
@@ -43,8 +49,7 @@ def check_model(folder: Path) -> ModelKind:
     """
     try:
         kind = _kind_of(folder)
-        checks = _handler_problems if kind == "handler" else _huggingface_problems
-        problems = [*_pointer_problems(folder), *checks(folder)]
+        problems = [*_pointer_problems(folder), *_problems(kind, folder, real)]
     except OSError as error:
         raise ModelError(
             f"the model folder {folder} cannot be read",
@@ -71,6 +76,17 @@ def read_languages(folder: Path) -> dict[str, str]:
     return table
 
 
+def _problems(kind: ModelKind, folder: Path, real: int | None) -> Iterator[Problem]:
+    match kind:
+        case "handler":
+            return _handler_problems(folder)
+        case "huggingface":
+            return _huggingface_problems(folder)
+        case "ctranslate2":
+            problems = ctranslate2_problems(folder, real)
+            return itertools.chain(problems, _language_problems(folder / LANGUAGES))
+
+
 def _unusable(folder: Path, problems: list[Problem]) -> ModelError:
     if len(problems) > 1:
         what = f"the model in {folder} cannot be used: {len(problems)} problems"
@@ -82,16 +98,18 @@ def _unusable(folder: Path, problems: list[Problem]) -> ModelError:
 def _kind_of(folder: Path) -> ModelKind:
     if not folder.is_dir():
         why = "it is a file" if folder.exists() else "there is no such folder"
-        hint = "give the folder that holds handler.py or config.json"
+        hint = f"give the folder that holds {HANDLER}, {MODEL} or {CONFIG}"
         raise ModelError(f"the model folder {folder} cannot be used", why=why, hint=hint)
     if (folder / HANDLER).is_file():
         return "handler"
+    if (folder / MODEL).is_file():
+        return "ctranslate2"
     if (folder / CONFIG).is_file():
         return "huggingface"
     raise ModelError(
         f"the folder {folder} holds no model that is known here",
-        why=f"it has neither {HANDLER} nor {CONFIG}",
-        hint=f"write a {HANDLER} ({GUIDE}) or save a Hugging Face model there",
+        why=f"it has neither {HANDLER} nor {MODEL} nor {CONFIG}",
+        hint=f"write a {HANDLER} ({GUIDE}), or save a Hugging Face or CTranslate2 model there",
     )
 
 

@@ -6,13 +6,15 @@ from pathlib import Path
 from coordinator.domain.job_options import InferenceOptions
 from coordinator.domain.model_folder import check_model
 from coordinator.inference.backend import Backend
+from coordinator.inference.faults import needed
 
 
 def load_backend(folder: Path, options: InferenceOptions, device: str | None) -> Backend:
     """The model in `folder`, ready to translate; to be called in the process that is to run it.
 
     Args:
-        folder: holds `handler.py`, or a Hugging Face seq2seq model (M2M100, NLLB, Marian).
+        folder: holds `handler.py`, a model converted for CTranslate2, or a Hugging Face seq2seq
+            model (M2M100, NLLB, mBART-50, Marian).
         options: those of the pipeline's step.
         device: "cpu" or "cuda"; None takes the GPU where there is one.
 
@@ -20,14 +22,21 @@ def load_backend(folder: Path, options: InferenceOptions, device: str | None) ->
         ModelError: the folder cannot be used, or loading failed.
         MemoryError: memory ran out, the GPU's included.
     """
-    if check_model(folder) == "handler":
+    kind = check_model(folder)
+    if kind == "handler":
         from coordinator.inference.handlers import load_handler
         from coordinator.inference.plain import PlainBackend
 
         model = load_handler(folder, device)
         return PlainBackend(model, model.device, whole_items=True)
+    if kind == "ctranslate2":
+        with needed("ctranslate2", "worker"):
+            from coordinator.inference.ctranslate2_backend import load_ctranslate2
+
+        return load_ctranslate2(folder, options, device)
     _let_others_work()
-    from coordinator.inference.huggingface import load_huggingface
+    with needed("huggingface", "torch"):
+        from coordinator.inference.huggingface import load_huggingface
     from coordinator.inference.plain import PlainBackend
 
     network = load_huggingface(folder, device, batch_size=1 << 30)

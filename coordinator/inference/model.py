@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from coordinator.domain.model_folder import check_model
+from coordinator.inference.faults import needed
 
 
 class Model(Protocol):
@@ -59,7 +60,8 @@ def load_model(
     """The model in `folder`, ready to translate.
 
     Args:
-        folder: holds `handler.py`, or a Hugging Face seq2seq model (M2M100, NLLB, Marian).
+        folder: holds `handler.py`, a model converted for CTranslate2, or a Hugging Face seq2seq
+            model (M2M100, NLLB, mBART-50, Marian).
         device: "cpu" or "cuda"; None takes the GPU where there is one.
         batch_size: sentences translated together; a handler makes its own batches.
         on_batch: is told of each batch as it ends.
@@ -68,12 +70,20 @@ def load_model(
         ModelError: the folder cannot be used, or loading failed.
     """
     # Imported only when needed: torch takes seconds, and a handler may do without it.
-    if check_model(folder) == "handler":
+    kind = check_model(folder)
+    if kind == "handler":
         from coordinator.inference.handlers import load_handler
 
         return load_handler(folder, device, on_batch)
+    if kind == "ctranslate2":
+        with needed("ctranslate2", "worker"):
+            from coordinator.inference.ctranslate2_backend import CTranslate2Backend
+        from coordinator.inference.one_backend import BackendModel
+
+        return BackendModel(CTranslate2Backend(folder, device), batch_size, on_batch)
     _let_others_work()
-    from coordinator.inference.huggingface import load_huggingface
+    with needed("huggingface", "torch"):
+        from coordinator.inference.huggingface import load_huggingface
 
     return load_huggingface(folder, device, batch_size, on_batch)
 

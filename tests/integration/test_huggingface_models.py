@@ -37,7 +37,7 @@ def batches() -> list[BatchRecord]:
 
 @pytest.fixture(scope="module")
 def demo(batches: list[BatchRecord]) -> Model:
-    return load_model(DEMO / "model", device="cpu", batch_size=16, on_batch=batches.append)
+    return load_model(DEMO / "huggingface", device="cpu", batch_size=16, on_batch=batches.append)
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_marian_model_of_several_targets_is_told_which(tmp_path: Path) -> None
 
 
 def test_languages_of_the_folder_s_own_table(tmp_path: Path) -> None:
-    folder = shutil.copytree(DEMO / "model", tmp_path / "model")
+    folder = shutil.copytree(DEMO / "huggingface", tmp_path / "model")
     (folder / "languages.json").write_text('{"tlh": "de", "qaa": "none"}')
     model = load_model(folder, device="cpu")
     assert model.translate(["The cat sleeps."], "eng", "tlh") == ["Die Katze schläft."]
@@ -136,7 +136,7 @@ def test_languages_of_the_folder_s_own_table(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
-    folder = shutil.copytree(DEMO / "model", tmp_path / "model")
+    folder = shutil.copytree(DEMO / "huggingface", tmp_path / "model")
     config = (folder / "config.json").read_text()
     (folder / "config.json").write_text(
         config.replace('"encoder_layers": 3', '"encoder_layers": 4')
@@ -146,7 +146,7 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_tokenizer_that_cannot_be_read_is_a_model_error(tmp_path: Path) -> None:
-    folder = shutil.copytree(DEMO / "model", tmp_path / "model")
+    folder = shutil.copytree(DEMO / "huggingface", tmp_path / "model")
     (folder / "sentencepiece.bpe.model").write_bytes(b"no pieces")
     with pytest.raises(ModelError, match="failed in loading"):
         load_model(folder, device="cpu")
@@ -155,11 +155,11 @@ def test_a_tokenizer_that_cannot_be_read_is_a_model_error(tmp_path: Path) -> Non
 def test_a_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ModelError, match="there is no GPU here"):
-        load_model(DEMO / "model", device="cuda")
+        load_model(DEMO / "huggingface", device="cuda")
 
 
 def test_code_in_a_model_folder_is_never_run(tmp_path: Path) -> None:
-    folder = shutil.copytree(DEMO / "model", tmp_path / "model")
+    folder = shutil.copytree(DEMO / "huggingface", tmp_path / "model")
     config = (folder / "config.json").read_text()
     mapped = '{"auto_map": {"AutoModelForSeq2SeqLM": "evil.Evil"},'
     (folder / "config.json").write_text(config.replace("{", mapped, 1))

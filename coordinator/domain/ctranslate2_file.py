@@ -20,6 +20,7 @@ _VERSIONS = (4, 5, 6)
 _TYPE_BYTES = (4, 1, 2, 4, 2, 2)  # float32, int8, int16, int32, float16, bfloat16
 _MOST_TENSORS = 100_000  # the largest models have some thousands
 _MOST_DIMENSIONS = 8
+_HEADS = "num_heads"  # a whole number
 _LONGEST_NAME = 200  # bytes; it may stand in a message
 _LONGEST_HEADER = 1 << 10  # bytes of one tensor's
 
@@ -83,15 +84,18 @@ class _Walk:
             raise BadModelFile(f"tensor {name!r} is of the unknown type {kind}")
         if math.prod(shape) * _TYPE_BYTES[kind] != count:
             raise BadModelFile(f"tensor {name!r} has {count} bytes, which do not fit its shape")
-        self._skip(name, count)
+        end = self._end(name, count)
+        if name.endswith(_HEADS) and int.from_bytes(self._read(count), "little", signed=True) < 1:
+            raise BadModelFile(f"{name!r} is not above 0")  # CTranslate2 would divide by it
+        self._stream.seek(end)
         return shape
 
-    def _skip(self, name: str, count: int) -> None:
+    def _end(self, name: str, count: int) -> int:
         end = self._stream.tell() + count
         if end > self._size:
             why = f"tensor {name!r} ends at byte {end} of {self._size}: the file is cut off"
             raise BadModelFile(why)
-        self._stream.seek(end)
+        return end
 
     def _count(self, what: str) -> int:
         count = self._number("<I")

@@ -51,6 +51,7 @@ def test_what_ctranslate2_itself_wrote_is_whole() -> None:
         (ctranslate2_bytes(ONE, {}, count=2), "headers are damaged"),
         (ctranslate2_bytes(ONE, {}, kind=6), "of the unknown type 6"),
         (ctranslate2_bytes(ONE, {}, size=23), "has 23 bytes, which do not fit its shape"),
+        (ctranslate2_bytes({"encoder/num_heads": ()}, {}), "'encoder/num_heads' is not above 0"),
         (ctranslate2_bytes({"w": (0,) * 9}, {}), "claims 9 dimensions"),
     ],
 )

@@ -54,13 +54,14 @@ FROM base AS worker
 # torch and what it needs is most of the image, and changes least: a layer that only its pins decide.
 RUN --mount=type=bind,from=tools,source=/tools,target=/tools \
     --mount=type=bind,source=docker/wheels,target=/wheels \
-    --mount=type=bind,source=requirements-worker.txt,target=/requirements/worker.txt \
-    /tools/install --constraint /requirements/worker.txt torch
+    --mount=type=bind,source=requirements-torch.txt,target=/requirements/torch.txt \
+    /tools/install --constraint /requirements/torch.txt torch
 RUN --mount=type=bind,from=tools,source=/tools,target=/tools \
     --mount=type=bind,source=docker/wheels,target=/wheels \
     --mount=type=bind,source=requirements.txt,target=/requirements/core.txt \
     --mount=type=bind,source=requirements-worker.txt,target=/requirements/worker.txt \
-    /tools/install -r /requirements/core.txt -r /requirements/worker.txt
+    --mount=type=bind,source=requirements-torch.txt,target=/requirements/torch.txt \
+    /tools/install -r /requirements/core.txt -r /requirements/worker.txt -r /requirements/torch.txt
 RUN --mount=type=bind,from=tools,source=/tools,target=/tools \
     --mount=type=bind,from=wheel,source=/dist,target=/dist \
     /tools/install --no-deps /dist/*.whl

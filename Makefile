@@ -21,14 +21,15 @@ export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo cluster test lint system-packages bench clean
+.PHONY: help setup setup-worker setup-torch setup-all demo cluster test lint system-packages bench clean
 .PHONY: soak soak-local soak-nomad soak-sim
 
 help:
 	@echo "make demo        set up, then translate and score 30 directions with a small model, on this machine"
 	@echo "make test        set up, then lint and all tests"
 	@echo "make cluster     a Nomad node and an S3 server on this machine to try things on, until Ctrl-C"
-	@echo "make setup       the virtual environment at $(VENV): core and worker; setup-all adds the developers' tools"
+	@echo "make setup       the virtual environment at $(VENV), without torch; setup-torch adds what Hugging Face models"
+	@echo "                 need, setup-all that and the developers' tools"
 	@echo "make lint        ruff and mypy"
 	@echo "make soak-local  200 kills of the coordinator on the local executor (10 to 40 minutes; goes on where it was)"
 	@echo "make soak-nomad  100 kills and 60 faults on a real Nomad of three servers (30 to 40 minutes; the same)"
@@ -54,12 +55,18 @@ $(STAMP)worker: $(STAMP)core requirements-worker.txt
 	$(UV_PIP) -r requirements.txt -r requirements-worker.txt
 	@touch $@
 
+# For Hugging Face models, which the demo and the scoring do without: it is most of what there is to install.
+$(STAMP)torch: $(STAMP)worker requirements-torch.txt
+	$(UV_PIP) -r requirements.txt -r requirements-worker.txt -r requirements-torch.txt
+	@touch $@
+
 $(STAMP)dev: $(STAMP)core requirements-dev.txt requirements-fast.txt requirements-labels.txt
 	$(UV_PIP) -r requirements.txt -r requirements-dev.txt -r requirements-fast.txt -r requirements-labels.txt
 	@touch $@
 
-setup: $(STAMP)worker
-setup-all: $(STAMP)worker $(STAMP)dev
+setup setup-worker: $(STAMP)worker
+setup-torch: $(STAMP)torch
+setup-all: $(STAMP)torch $(STAMP)dev
 
 demo: setup
 	$(BIN)/coordinator demo

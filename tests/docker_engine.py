@@ -29,7 +29,7 @@ CACHE = Path(platformdirs.user_cache_dir("coordinator-tests"))
 BASE_SUITE = "bookworm"
 BASE_PACKAGES = "ca-certificates,python3,python3-venv"
 BASE_PYTHON = "3.11"
-REQUIREMENTS = ("build", "debug", "worker")
+REQUIREMENTS = ("build", "debug", "worker", "torch")
 SECONDS_TO_START = 30
 
 

@@ -1,6 +1,7 @@
 """Small models made on the spot, for tests."""
 
 import json
+import math
 import struct
 import warnings
 from pathlib import Path
@@ -50,6 +51,45 @@ def write_huggingface(folder: Path) -> Path:
     (folder / "config.json").write_text('{"model_type": "m2m_100"}')
     (folder / "model.safetensors").write_bytes(safetensors_bytes(one_tensor(), bytes(8)))
     (folder / "vocab.json").write_text("{}")
+    (folder / "sentencepiece.bpe.model").write_bytes(b"pieces")
+    return folder
+
+
+def ctranslate2_text(text: str) -> bytes:
+    return struct.pack("<H", len(text.encode()) + 1) + text.encode() + b"\0"
+
+
+def ctranslate2_bytes(
+    shapes: dict[str, tuple[int, ...]], aliases: dict[str, str], **changes: int
+) -> bytes:
+    """A `model.bin` of zeros; `changes`: the `count` of tensors, their `kind`, their `size`."""
+    head = struct.pack("<I", 6) + ctranslate2_text("TransformerSpec") + struct.pack("<I", 7)
+    body = struct.pack("<I", changes.get("count", len(shapes)))
+    for name, shape in shapes.items():
+        size = changes.get("size", 4 * math.prod(shape))
+        body += ctranslate2_text(name) + struct.pack("<B", len(shape))
+        body += struct.pack(f"<{len(shape)}I", *shape)
+        body += struct.pack("<BI", changes.get("kind", 0), size) + bytes(size)
+    pairs = [ctranslate2_text(text) for pair in aliases.items() for text in pair]
+    return head + body + struct.pack("<I", len(aliases)) + b"".join(pairs)
+
+
+def write_ctranslate2(folder: Path) -> Path:
+    """A folder that passes the cheap checks; there is no real model in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokens = ["<s>", "</s>", "<unk>", "__en__", "__fr__"]
+    shapes = {"encoder/embeddings_0/weight": (5, 2), "decoder/embeddings/weight": (5, 2)}
+    family = {
+        "family": "m2m100",
+        "languages": {"en": "__en__", "fr": "__fr__"},
+        "special_tokens": tokens[:3],
+        "longest_source": 16,
+        "most_new_tokens": 16,
+    }
+    (folder / "model.bin").write_bytes(ctranslate2_bytes(shapes, {}))
+    (folder / "config.json").write_text("{}")
+    (folder / "shared_vocabulary.json").write_text(json.dumps(tokens))
+    (folder / "family.json").write_text(json.dumps(family))
     (folder / "sentencepiece.bpe.model").write_bytes(b"pieces")
     return folder
 

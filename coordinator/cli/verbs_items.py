@@ -125,7 +125,7 @@ def show(
 
 
 def test_handler(
-    folder: Annotated[Path, Parameter(help="folder with handler.py, endpoint.json or a model")],
+    folder: Annotated[Path, Parameter(help="folder of a model: see docs/writing-a-handler.md")],
     /,
     *,
     image: Annotated[

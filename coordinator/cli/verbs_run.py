@@ -45,7 +45,10 @@ def submit(
     batch_name: Annotated[str | None, Parameter(group=_WHAT, help="the same as BATCH")] = None,
     pipeline: Annotated[Path | None, Parameter(group=_WHAT, help="pipeline file (YAML)")] = None,
     model: Annotated[
-        str | None, Parameter(group=_WHAT, help="folder with handler.py or a Hugging Face model")
+        str | None,
+        Parameter(
+            group=_WHAT, help="folder with handler.py, a CTranslate2 or a Hugging Face model"
+        ),
     ] = None,
     catalog: Annotated[
         str | None,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from coordinator.domain.model_folder import check_model
 from coordinator.errors import CredentialsError, ModelError, StorageError
-from coordinator.storage import folder_address, sketched_folder
+from coordinator.storage import SKETCHED_BYTES, folder_address, is_remote, sketched_folder
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,9 @@ def checked_model(location: str) -> Model:
     """The model in a folder, here or in a bucket. Raises UsageError: it cannot be used."""
     address = folder_address(location)
     try:
+        real = SKETCHED_BYTES if is_remote(address) else None
         with sketched_folder(address) as folder, _called(address, folder):
-            return Model(address, check_model(folder))
+            return Model(address, check_model(folder, real))
     except (StorageError, CredentialsError) as error:
         raise ModelError(
             f"the model {address} cannot be read", why=str(error), hint=error.hint

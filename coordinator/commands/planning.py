@@ -243,7 +243,7 @@ def _model(settings: Settings, pipeline: Pipeline | None) -> Model:
         raise ModelError(
             "no model was given",
             why="the pipeline runs inference",
-            hint="--model FOLDER (or s3://...) with a handler.py or a Hugging Face model",
+            hint="--model FOLDER (or s3://...): handler.py, a CTranslate2 or Hugging Face model",
         )
     return checked_model(settings.model)
 

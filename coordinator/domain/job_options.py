@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from coordinator.domain.endpoint import TRANSLATE
 
+ComputeType = Literal["float32", "float16", "bfloat16", "int8", "int8_float16", "int8_bfloat16"]
+
 
 class _Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -21,6 +23,7 @@ class InferenceOptions(_Options):
     device: Literal["cpu", "cuda"] | None = None  # None = cuda when there
     task: str = TRANSLATE  # which prompt of an endpoint; other models have no choice
     beams: int = Field(default=1, ge=1, le=64)  # of the search; 1 = greedy
+    compute_type: ComputeType | None = None  # of CTranslate2; None = float32, halves on a GPU
 
 
 class ScoringOptions(_Options):

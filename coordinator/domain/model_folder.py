@@ -4,16 +4,18 @@ The submitter asks this before anything is dispatched, the worker before a GPU i
 """
 
 import ast
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from coordinator.domain.ctranslate2_folder import MODEL, ctranslate2_problems
 from coordinator.domain.endpoint import ENDPOINT, read_endpoint
 from coordinator.domain.safetensors_file import safetensors_problem
 from coordinator.errors import ModelError, Problem
 
-ModelKind = Literal["handler", "endpoint", "huggingface"]
+ModelKind = Literal["handler", "endpoint", "huggingface", "ctranslate2"]
 
 HANDLER = "handler.py"
 HANDLER_CLASS = "Handler"
@@ -25,6 +27,12 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 MODEL_TYPES = ("m2m_100", "marian", "mbart")  # M2M100 and NLLB are both m2m_100
 GUIDE = "docs/writing-a-handler.md"
 
+_KINDS: dict[str, ModelKind] = {  # by the file that tells it; the first that is there
+    HANDLER: "handler",
+    ENDPOINT: "endpoint",
+    MODEL: "ctranslate2",
+    CONFIG: "huggingface",
+}
 _TOKENIZERS = (  # any one of these sets is enough
     ("vocab.json", "sentencepiece.bpe.model"),  # M2M100
     ("tokenizer.json",),  # NLLB, mBART-50
@@ -36,8 +44,12 @@ _MAX_JSON = 64 << 20  # bytes; the index of the largest models is some hundred k
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
-def check_model(folder: Path) -> ModelKind:
+def check_model(folder: Path, real: int | None = None) -> ModelKind:
     """The kind of model in `folder`, if it looks whole.
+
+    Args:
+        folder: holds the model's files.
+        real: bytes of each file that are there, the rest being zeros; None = all.
 
     Raises:
         ModelError: the folder is missing, unreadable, of no known kind, or has broken files; all
@@ -45,7 +57,7 @@ def check_model(folder: Path) -> ModelKind:
     """
     try:
         kind = _kind_of(folder)
-        problems = [*_pointer_problems(folder), *_CHECKS[kind](folder)]
+        problems = [*_pointer_problems(folder), *_problems(kind, folder, real)]
     except OSError as error:
         raise ModelError(
             f"the model folder {folder} cannot be read",
@@ -72,6 +84,19 @@ def read_languages(folder: Path) -> dict[str, str]:
     return table
 
 
+def _problems(kind: ModelKind, folder: Path, real: int | None) -> Iterator[Problem]:
+    match kind:
+        case "handler":
+            return _handler_problems(folder)
+        case "endpoint":
+            return _endpoint_problems(folder)
+        case "huggingface":
+            return _huggingface_problems(folder)
+        case "ctranslate2":
+            problems = ctranslate2_problems(folder, real)
+            return itertools.chain(problems, _language_problems(folder / LANGUAGES))
+
+
 def _unusable(folder: Path, problems: list[Problem]) -> ModelError:
     if len(problems) > 1:
         what = f"the model in {folder} cannot be used: {len(problems)} problems"
@@ -83,18 +108,15 @@ def _unusable(folder: Path, problems: list[Problem]) -> ModelError:
 def _kind_of(folder: Path) -> ModelKind:
     if not folder.is_dir():
         why = "it is a file" if folder.exists() else "there is no such folder"
-        hint = f"give the folder that holds {HANDLER}, {ENDPOINT} or {CONFIG}"
+        hint = f"give the folder that holds {HANDLER}, {ENDPOINT}, {MODEL} or {CONFIG}"
         raise ModelError(f"the model folder {folder} cannot be used", why=why, hint=hint)
-    if (folder / HANDLER).is_file():
-        return "handler"
-    if (folder / ENDPOINT).is_file():
-        return "endpoint"
-    if (folder / CONFIG).is_file():
-        return "huggingface"
+    for name, kind in _KINDS.items():
+        if (folder / name).is_file():
+            return kind
     raise ModelError(
         f"the folder {folder} holds no model that is known here",
-        why=f"it has neither {HANDLER} nor {ENDPOINT} nor {CONFIG}",
-        hint=f"write a {HANDLER} or {ENDPOINT} ({GUIDE}), or save a Hugging Face model there",
+        why=f"it has none of {', '.join(_KINDS)}",
+        hint=f"write a {HANDLER} or {ENDPOINT} ({GUIDE}), or save a known kind of model there",
     )
 
 

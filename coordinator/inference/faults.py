@@ -1,11 +1,29 @@
 """What models raise, in short."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from coordinator.errors import ModelError
+
 LONGEST = 300  # characters of an error in one line; the whole of it is in the traceback
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether more memory may cure it. Asked by name: torch may not be imported here."""
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+@contextmanager
+def needed(kind: str, extra: str) -> Iterator[None]:
+    """Name what to install where a library is missing that such a model needs."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"a model of the kind {kind} cannot be run here",
+            why=f"{error.name} is not installed",
+            hint=f"make setup-{extra} (without a checkout: pip install 'coordinator[{extra}]')",
+        ) from error
 
 
 def in_one_line(error: BaseException) -> str:

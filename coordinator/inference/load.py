@@ -6,14 +6,15 @@ from pathlib import Path
 from coordinator.domain.job_options import InferenceOptions
 from coordinator.domain.model_folder import check_model
 from coordinator.inference.backend import Backend
+from coordinator.inference.faults import needed
 
 
 def load_backend(folder: Path, options: InferenceOptions, device: str | None) -> Backend:
     """The model in `folder`, ready to translate; to be called in the process that is to run it.
 
     Args:
-        folder: holds `handler.py`, `endpoint.json`, or a Hugging Face seq2seq model (M2M100, NLLB,
-            mBART-50, Marian).
+        folder: holds `handler.py`, `endpoint.json`, a model converted for CTranslate2, or a Hugging
+            Face seq2seq model (M2M100, NLLB, mBART-50, Marian).
         options: those of the pipeline's step.
         device: "cpu" or "cuda"; None takes the GPU where there is one.
 
@@ -30,9 +31,15 @@ def load_backend(folder: Path, options: InferenceOptions, device: str | None) ->
             from coordinator.inference.http_backend import load_endpoint
 
             return load_endpoint(folder, options.task)
+        case "ctranslate2":
+            with needed("ctranslate2", "worker"):
+                from coordinator.inference.ctranslate2_backend import load_ctranslate2
+
+            return load_ctranslate2(folder, options, device)
         case "huggingface":
             _let_others_work()
-            from coordinator.inference.torch_backend import load_torch
+            with needed("huggingface", "torch"):
+                from coordinator.inference.torch_backend import load_torch
 
             return load_torch(folder, device, options.beams)
 

@@ -77,7 +77,7 @@ def _about(backend: Backend) -> dict[str, Any]:
     return {
         "device": backend.device,
         "mixes_directions": backend.mixes_directions,
-        "whole_items": bool(getattr(backend, "whole_items", False)),
+        "whole_items": backend.whole_items,
         "token_budget": getattr(backend, "token_budget", None),
         "patience": float(getattr(backend, "patience", 0.0)),
     }

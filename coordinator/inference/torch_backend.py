@@ -27,6 +27,8 @@ class TorchBackend:
     A row's data are `ids`, the tokens to read, and `start`, those that the translation starts with.
     """
 
+    whole_items = False
+
     def __init__(self, model: Seq2Seq, beams: int = 1) -> None:
         """One beam is greedy."""
         self._model, self.network = model, model.network

@@ -5,10 +5,16 @@ from urllib.parse import unquote, urlsplit
 
 from coordinator.errors import UsageError
 from coordinator.storage.base import Storage
-from coordinator.storage.folders import folder_address, local_folder, sketched_folder
+from coordinator.storage.folders import (
+    SKETCHED_BYTES,
+    folder_address,
+    local_folder,
+    sketched_folder,
+)
 from coordinator.storage.locations import is_remote, open_location
 
 __all__ = [
+    "SKETCHED_BYTES",
     "Storage",
     "folder_address",
     "is_remote",

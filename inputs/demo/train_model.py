@@ -1,6 +1,6 @@
 """Train the demo's translation model from nothing: M2M100 in small, all 30 directions.
 
-    python train_model.py [--out model] [--steps N] [--threads 2]
+    python train_model.py [--out huggingface] [--steps N] [--threads 2]
 
 The training text is drawn from the grammar of make_text.py while this runs and holds none of the
 held-out sentences. Seeds are fixed: the same versions of torch, transformers and sentencepiece on
@@ -68,7 +68,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=make_text.HERE / "model")
+    parser.add_argument("--out", type=Path, default=make_text.HERE / "huggingface")
     parser.add_argument("--steps", type=int, default=STEPS, help=f"default {STEPS}")
     parser.add_argument("--threads", type=int, default=2, help="of the processor, default 2")
     return parser.parse_args()

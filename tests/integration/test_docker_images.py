@@ -111,7 +111,8 @@ def test_the_wrappers_shell_has_a_debugger(
 
 
 def test_worker_image_has_what_a_worker_imports(docker_engine: Engine, worker_image: str) -> None:
-    asked = "import torch, transformers, safetensors, coordinator.workers; print(torch.__version__)"
+    needed = "ctranslate2, torch, transformers, safetensors, coordinator.workers"
+    asked = f"import {needed}; print(torch.__version__)"
     said = docker_engine.run(worker_image, "-c", asked, options=("--entrypoint", "python"))
     assert said.stdout.partition("+")[0].strip() == _pinned("torch")
 
@@ -156,7 +157,7 @@ def test_torch_is_a_layer_of_its_own(docker_engine: Engine, worker_image: str) -
     layers = [json.loads(line) for line in shown.stdout.splitlines()]
     large = [layer["CreatedBy"] for layer in layers if int(layer["Size"]) > A_GIGABYTE]
     assert len(large) == 1
-    assert "worker.txt torch" in large[0]
+    assert "torch.txt torch" in large[0]
 
 
 def test_images_hold_nothing_that_installed_them(
@@ -196,7 +197,7 @@ def _small_dispatch(root: Path, keys: BatchKeys) -> Handoff:
 
 
 def _pinned(package: str) -> str:
-    pins = Path(REPOSITORY / "requirements-worker.txt").read_text()
+    pins = Path(REPOSITORY / "requirements-torch.txt").read_text()
     match = re.search(rf"^{package}==(\S+)", pins, re.MULTILINE)
     assert match
     return match[1]

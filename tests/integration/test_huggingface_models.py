@@ -2,15 +2,16 @@
 
 import shutil
 import socket
-from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
 
 import pytest
 from sacrebleu.metrics import BLEU
 
+from coordinator.domain.job_options import InferenceOptions
 from coordinator.errors import BadInput, ModelError
-from coordinator.inference import BatchRecord, Model, load_model
+from coordinator.inference import Model, load_model
+from coordinator.inference.load import load_backend
 from tests.model_folders import LINES, make_marian, make_nllb
 from tests.support import REPOSITORY
 
@@ -31,19 +32,8 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def batches() -> list[BatchRecord]:
-    return []
-
-
-@pytest.fixture(scope="module")
-def demo(batches: list[BatchRecord]) -> Model:
-    return load_model(DEMO / "model", device="cpu", batch_size=16, on_batch=batches.append)
-
-
-@pytest.fixture
-def fresh(batches: list[BatchRecord]) -> Iterator[list[BatchRecord]]:
-    batches.clear()
-    yield batches
+def demo() -> Model:
+    return load_model(DEMO / "huggingface", device="cpu", batch_size=64)
 
 
 @pytest.mark.parametrize(("source", "target"), list(permutations(("deu", "eng", "fra", "spa"), 2)))
@@ -63,21 +53,12 @@ def test_order_is_restored_and_blank_lines_stay_blank(demo: Model) -> None:
     assert demo.translate([], "eng", "deu") == []
 
 
-def test_each_batch_is_told(demo: Model, fresh: list[BatchRecord]) -> None:
-    demo.translate(held_out("eng")[:40], "eng", "por")
-    assert [batch.sentences for batch in fresh] == [16, 16, 8]
-    assert all(batch.device == "cpu" and batch.seconds > 0 for batch in fresh)
-    assert all(not batch.truncated for batch in fresh)
-    sources = [batch.source_tokens or 0 for batch in fresh]
-    assert sources == sorted(sources, reverse=True)
-    targets = [batch.target_tokens or 0 for batch in fresh]
-    assert all(0.5 < t / s < 2 for s, t in zip(sources, targets, strict=True))
-
-
-def test_a_sentence_too_long_is_cut_and_counted(demo: Model, fresh: list[BatchRecord]) -> None:
-    [translation] = demo.translate(["The cat sleeps. " * 400], "eng", "deu")
-    assert translation
-    assert (fresh[0].truncated, fresh[0].source_tokens) == (1, 512)
+def test_a_sentence_too_long_is_cut_and_counted() -> None:
+    backend = load_backend(DEMO / "huggingface", InferenceOptions(), "cpu")
+    [row] = backend.encode(["The cat sleeps. " * 400], "eng", "deu")
+    assert (row.truncated, row.tokens) == (True, 512)
+    [output] = backend.translate([row])
+    assert backend.decode([output])[0] and output.tokens
 
 
 def test_codes_of_the_tokenizer_are_taken_as_they_are(demo: Model) -> None:
@@ -91,14 +72,10 @@ def test_a_language_that_is_not_known_is_bad_input(demo: Model) -> None:
 
 @pytest.mark.parametrize("target", ["fra", "fra_Latn", "zho-TW"])
 def test_a_model_of_the_nllb_kind(tmp_path: Path, target: str) -> None:
-    batches: list[BatchRecord] = []
-    folder = make_nllb(tmp_path / "nllb")
-    model = load_model(folder, device="cpu", batch_size=3, on_batch=batches.append)
+    model = load_model(make_nllb(tmp_path / "nllb"), device="cpu", batch_size=3)
     translations = model.translate(LINES, "eng", target)
     assert len(translations) == len(LINES)
     assert not any("Latn" in text or "Hant" in text for text in translations)
-    assert [batch.sentences for batch in batches] == [3, 1]
-    assert batches[0].truncated > 0  # it reads 24 tokens, each a letter
 
 
 def test_the_target_language_decides_what_nllb_writes(tmp_path: Path) -> None:
@@ -127,7 +104,7 @@ def test_a_marian_model_of_several_targets_is_told_which(tmp_path: Path) -> None
 
 
 def test_languages_of_the_folder_s_own_table(tmp_path: Path) -> None:
-    folder = shutil.copytree(DEMO / "model", tmp_path / "model")
+    folder = shutil.copytree(DEMO / "huggingface", tmp_path / "model")
     (folder / "languages.json").write_text('{"tlh": "de", "qaa": "none"}')
     model = load_model(folder, device="cpu")
     assert model.translate(["The cat sleeps."], "eng", "tlh") == ["Die Katze schläft."]
@@ -136,7 +113,7 @@ def test_languages_of_the_folder_s_own_table(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
-    folder = shutil.copytree(DEMO / "model", tmp_path / "model")
+    folder = shutil.copytree(DEMO / "huggingface", tmp_path / "model")
     config = (folder / "config.json").read_text()
     (folder / "config.json").write_text(
         config.replace('"encoder_layers": 3', '"encoder_layers": 4')
@@ -146,7 +123,7 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_tokenizer_that_cannot_be_read_is_a_model_error(tmp_path: Path) -> None:
-    folder = shutil.copytree(DEMO / "model", tmp_path / "model")
+    folder = shutil.copytree(DEMO / "huggingface", tmp_path / "model")
     (folder / "sentencepiece.bpe.model").write_bytes(b"no pieces")
     with pytest.raises(ModelError, match="failed in loading"):
         load_model(folder, device="cpu")
@@ -155,11 +132,11 @@ def test_a_tokenizer_that_cannot_be_read_is_a_model_error(tmp_path: Path) -> Non
 def test_a_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ModelError, match="there is no GPU here"):
-        load_model(DEMO / "model", device="cuda")
+        load_model(DEMO / "huggingface", device="cuda")
 
 
 def test_code_in_a_model_folder_is_never_run(tmp_path: Path) -> None:
-    folder = shutil.copytree(DEMO / "model", tmp_path / "model")
+    folder = shutil.copytree(DEMO / "huggingface", tmp_path / "model")
     config = (folder / "config.json").read_text()
     mapped = '{"auto_map": {"AutoModelForSeq2SeqLM": "evil.Evil"},'
     (folder / "config.json").write_text(config.replace("{", mapped, 1))

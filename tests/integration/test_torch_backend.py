@@ -149,7 +149,7 @@ def test_beams_are_those_of_the_library(make: Make, lines: list[str], architectu
 
 @pytest.fixture(scope="module")
 def demo() -> TorchBackend:
-    return load_torch(DEMO / "model", "cpu")
+    return load_torch(DEMO / "huggingface", "cpu")
 
 
 def test_rows_are_plain_data_and_tell_what_they_cost(demo: TorchBackend) -> None:

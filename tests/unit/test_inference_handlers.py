@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.errors import BadInput, ModelError, WorkInterrupted
-from coordinator.inference import BatchRecord, load_model, sample_sentences, try_handler
+from coordinator.inference import load_model, sample_sentences, try_handler
 from tests.model_folders import write_handler
 from tests.support import REPOSITORY
 
@@ -24,16 +24,6 @@ def test_a_handler_translates(tmp_path: Path) -> None:
     model = load_model(write_handler(tmp_path, LOAD + TRANSLATE + returned), device="cuda")
     assert model.translate(["one"], "eng", "fra") == ["eng>fra one cuda"]
     assert model.translate([], "eng", "fra") == []
-
-
-def test_each_call_is_one_batch(tmp_path: Path) -> None:
-    batches: list[BatchRecord] = []
-    folder = write_handler(tmp_path, LOAD + TRANSLATE + "return sentences")
-    model = load_model(folder, device="cpu", on_batch=batches.append)
-    model.translate(["one", "two"], "eng", "fra")
-    [batch] = batches
-    assert (batch.sentences, batch.source_tokens, batch.device) == (2, None, "cpu")
-    assert batch.seconds > 0
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ def test_every_kind_is_recognised(tmp_path: Path) -> None:
 
 
 def test_the_models_that_ship_pass() -> None:
-    assert check_model(REPOSITORY / "inputs" / "demo" / "model") == "huggingface"
+    assert check_model(REPOSITORY / "inputs" / "demo" / "model") == "ctranslate2"
+    assert check_model(REPOSITORY / "inputs" / "demo" / "huggingface") == "huggingface"
     for name in ("copy", "lexicon"):
         assert check_model(REPOSITORY / "inputs" / "models" / name) == "handler"
 

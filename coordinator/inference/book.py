@@ -47,8 +47,8 @@ class _Item(Generic[T]):
 
     thing: T
     text: Text
-    translations: list[str]
-    lacking: int
+    translations: list[str | None]  # None = lacking
+    lacking: int = 0
     seconds: float = 0.0
     tokens: int = 0
     truncated: int = 0
@@ -75,7 +75,7 @@ class Book(Generic[T]):
     def take(self, thing: T, text: Text) -> list[Unit]:
         """Begin an item; its sentences that are not known or on their way yet."""
         number, self._taken = self._taken, self._taken + 1
-        item = _Item(thing, text, [""] * len(text.sentences), lacking=0)
+        item = _Item(thing, text, [""] * len(text.sentences))
         self._items[number] = item
         fresh = []
         for line, sentence in enumerate(text.sentences):
@@ -92,7 +92,8 @@ class Book(Generic[T]):
         if not self._every_line:
             self._known[unit.direction, unit.text] = translation
         for number, line in unit.places:
-            if item := self._items.get(number):
+            item = self._items.get(number)
+            if item and item.translations[line] is None:
                 item.translations[line] = translation
                 item.lacking -= 1
         if first := self._items.get(unit.item):
@@ -144,6 +145,7 @@ class Book(Generic[T]):
         if isinstance(known, str):
             item.translations[line] = known
             return []
+        item.translations[line] = None
         item.lacking += 1
         if known is not None:
             known.places.append((number, line))
@@ -157,7 +159,8 @@ class Book(Generic[T]):
         item = self._items.get(number)
         if item is not None and not item.lacking:
             del self._items[number]
-            found = Translated(item.translations, item.seconds, item.tokens, item.truncated)
+            whole = [text for text in item.translations if text is not None]
+            found = Translated(whole, item.seconds, item.tokens, item.truncated)
             self._ended.append((item.thing, found))
 
     def _keep_within_bounds(self) -> None:

@@ -304,8 +304,10 @@ class Shift(Generic[T]):
     def _lose(self, member: Member) -> None:
         """A process has gone: what it was doing is tried again, apart from all else."""
         why = bury(member)
-        heads = [member.guilty] if member.guilty else member.heads
-        rest = [work for work in member.in_hand if work not in heads]
+        in_hand = member.in_hand
+        # It may have answered at the very moment when it was killed for keeping us waiting.
+        heads = [member.guilty] if member.guilty in in_hand else member.heads
+        rest = [work for work in in_hand if work not in heads]
         self._dealer.again(rest)
         if len(heads) == 1:
             self._blame(heads[0], why, lost=True)

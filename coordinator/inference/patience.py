@@ -2,7 +2,8 @@
 
 from coordinator.inference.work import Work
 
-_UNMEASURED = 4  # times the time of one sentence, for a batch when no rate is known
+_UNMEASURED = 4  # times the time of one sentence, at least, for a batch when no rate is known
+_FEWER = 10  # so many sentences of such a batch may take the time of one
 _SLOWER = 10  # times what the measured rate promises
 _WEIGHT = 0.2  # of the newest batch in the rate
 
@@ -29,4 +30,4 @@ class Patience:
             return self._timeout
         if work.lane == "translate" and self._rate:
             return self._timeout + _SLOWER * self._rate * work.cost
-        return self._timeout * _UNMEASURED
+        return self._timeout * max(_UNMEASURED, len(work.units) / _FEWER)

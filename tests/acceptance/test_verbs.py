@@ -32,7 +32,7 @@ steps:
       command: [sh, -c, 'echo "$1" >> "$2"; eval "$1"', act, "{property.what}", WITNESS]
 """
 
-# The program, whose pauses for keys that jobs are refused are a fiftieth of what they are for users.
+# The program; where jobs are refused their keys, it waits a fiftieth of what it does for users.
 HURRIED = (
     "import sys; from coordinator.engine import credentials as pause; pause.JOBS_HOLD /= 50;"
     " from coordinator.cli import main; sys.exit(main())"

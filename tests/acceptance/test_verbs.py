@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.bootstrap.nomad import known_uid
+from coordinator.bootstrap.place import known_uid
 from coordinator.clock import SystemClock
 from coordinator.commands.record import record_of
 from coordinator.ledger import Ledger, driver_lock

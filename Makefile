@@ -20,6 +20,9 @@ ifdef PIP_CERT
 export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 
+# Else each process compiles all that it imports again, which takes most of its start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-worker setup-torch setup-all demo cluster test lint system-packages bench clean
 .PHONY: soak soak-local soak-nomad soak-sim

@@ -31,6 +31,10 @@ pytest.register_assert_rewrite("tests.contract.cluster_contract")
 # Tables are as wide as this says; pytest sets it for the processes that it starts.
 os.environ.pop("COLUMNS", None)
 
+# Hundreds of processes are started: what one has compiled, the next need not compile again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:

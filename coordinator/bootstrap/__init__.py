@@ -1,4 +1,8 @@
-"""The one place of assembly: concrete clusters, stores, clocks and logs are named here."""
+"""The one place of assembly: concrete clusters, stores, clocks and logs are named here.
+
+What is Nomad's is imported only where a batch runs there: its HTTP client takes longer to import
+than most verbs take to run.
+"""
 
 import functools
 import logging
@@ -7,24 +11,25 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from coordinator.bootstrap.environment import public_environment, worker_environment
-from coordinator.bootstrap.nomad import NomadPlace, Parent, nomad_api, nomad_parents
+from coordinator.bootstrap.place import NomadPlace
 from coordinator.clock import Clock, SystemClock
 from coordinator.cluster import Cluster, JobSpec
 from coordinator.cluster.local import LocalCluster
-from coordinator.cluster.nomad.cluster import NomadCluster
-from coordinator.cluster.nomad.credentials import JobKeys
-from coordinator.cluster.nomad.lock import BatchLock
 from coordinator.domain.names import batch_name_problem
 from coordinator.domain.reach import Reach
 from coordinator.errors import StorageError, UsageError
 from coordinator.pipelines import Pipeline
 from coordinator.secrecy import known
 from coordinator.settings import Settings
+
+if TYPE_CHECKING:
+    from coordinator.bootstrap.nomad import Parent
+    from coordinator.cluster.nomad.credentials import JobKeys
 
 
 def make_clock() -> Clock:
@@ -82,15 +87,7 @@ def make_cluster(
         UsageError: a job file or a file of variables cannot be read.
     """
     if venue.cluster == "nomad":
-        return NomadCluster(
-            nomad_api(settings, venue.nomad),
-            parents_of(venue),
-            lanes=venue.slots or None,
-            max_blocked=settings.max_blocked,
-            wake=wake,
-            listen=listen,
-            lock=_batch_lock(settings, venue),
-        )
+        return _nomad_cluster(settings, venue, wake, listen=listen)
     return LocalCluster(
         batch_folder(settings, venue.batch) / "cluster",
         slots=venue.slots,
@@ -99,15 +96,31 @@ def make_cluster(
     )
 
 
-def _batch_lock(settings: Settings, venue: Venue) -> BatchLock:
+def _nomad_cluster(
+    settings: Settings, venue: Venue, wake: Callable[[], None], *, listen: bool
+) -> Cluster:
+    from coordinator.bootstrap.nomad import nomad_api
+    from coordinator.cluster.nomad.cluster import NomadCluster
+    from coordinator.cluster.nomad.lock import BatchLock
+
     region = {"region": venue.nomad.region} if venue.nomad.region else {}
     where = {"namespace": venue.nomad.namespace, **region}
     kept = batch_folder(settings, venue.batch) / "nomad.lock"
-    return BatchLock(nomad_api(settings, venue.nomad), venue.batch, where, kept)
+    return NomadCluster(
+        nomad_api(settings, venue.nomad),
+        parents_of(venue),
+        lanes=venue.slots or None,
+        max_blocked=settings.max_blocked,
+        wake=wake,
+        listen=listen,
+        lock=BatchLock(nomad_api(settings, venue.nomad), venue.batch, where, kept),
+    )
 
 
-def parents_of(venue: Venue) -> list[Parent]:
+def parents_of(venue: Venue) -> "list[Parent]":
     """The parameterized jobs of a batch on Nomad. Raises BadInput for files that cannot be read."""
+    from coordinator.bootstrap.nomad import nomad_parents
+
     return nomad_parents(
         venue.pipeline,
         venue.batch,
@@ -120,10 +133,13 @@ def parents_of(venue: Venue) -> list[Parent]:
     )
 
 
-def make_key_shelf(settings: Settings, venue: Venue) -> JobKeys | None:
+def make_key_shelf(settings: Settings, venue: Venue) -> "JobKeys | None":
     """Where the batch's jobs find the caller's AWS keys; None = they are given none."""
     if venue.cluster != "nomad" or not venue.use_local_creds:
         return None
+    from coordinator.bootstrap.nomad import nomad_api
+    from coordinator.cluster.nomad.credentials import JobKeys
+
     return JobKeys(nomad_api(settings, venue.nomad), parents_of(venue))
 
 

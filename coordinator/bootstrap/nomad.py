@@ -1,16 +1,12 @@
-"""Assembly of what runs on Nomad."""
+"""Assembly of what runs on Nomad. Import it only where something does: its client takes long."""
 
 import os
 import sys
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict
-
+from coordinator.bootstrap.place import NomadPlace
 from coordinator.cluster import Resources
 from coordinator.cluster.nomad.api import NomadAddress, NomadApi
 from coordinator.cluster.nomad.hcl import Value
@@ -23,26 +19,14 @@ from coordinator.cluster.nomad.job_files import (
 )
 from coordinator.cluster.nomad.parents import Checked, Parent, check, refuse_foreign, register
 from coordinator.cluster.nomad.placement import lanes_in, room_asked_by, rooms_of
-from coordinator.errors import CredentialsError, UsageError
+from coordinator.errors import CredentialsError
 from coordinator.pipelines import NomadPart, Pipeline, Step
 from coordinator.secrecy import Secret
 from coordinator.settings import Settings
 
 __all__ = ["Checked", "Parent", "check", "refuse_foreign", "register"]
 
-DEFAULT_ADDRESS = "http://127.0.0.1:4646"
-
 _PLACES = ("region", "namespace", "node_pool", "datacenters")
-
-
-class NomadPlace(BaseModel):
-    """Which Nomad, and where in it; the token is no part of it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    address: str = DEFAULT_ADDRESS
-    namespace: str = "default"
-    region: str = ""
 
 
 def nomad_parents(
@@ -102,47 +86,6 @@ def _sizes(parent: Parent, step: Step) -> Iterator[Parent]:
     for index, memory in enumerate(asked.memory_mb):
         resources = Resources(asked.cpu, memory, asked.gpus)
         yield replace(parent, resources=resources, memory_step=index)
-
-
-def batch_uid(folder: Path) -> str:
-    """What tells the batch in `folder` from others of its name; made when first asked for."""
-    return known_uid(folder) or keep_uid(folder, uuid.uuid4().hex)
-
-
-def keep_uid(folder: Path, uid: str) -> str:
-    """Make `uid` the one of the batch in `folder`, unless it has one; the one that it has."""
-    path = folder / "uid"
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(f".{uid}")
-    aside.write_text(uid)
-    with suppress(FileExistsError):
-        os.link(aside, path)
-    aside.unlink()
-    return known_uid(folder)
-
-
-def known_uid(folder: Path) -> str:
-    """The uid that was made for the batch in `folder`, or "" if none was."""
-    with suppress(FileNotFoundError):
-        return (folder / "uid").read_text()
-    return ""
-
-
-def nomad_place(settings: Settings) -> NomadPlace:
-    """From the settings, else from Nomad's own environment variables."""
-    given = os.environ
-    address = settings.nomad_addr or given.get("NOMAD_ADDR") or DEFAULT_ADDRESS
-    if "@" in urlsplit(address).netloc:
-        raise UsageError(
-            "Nomad's address holds a user or a password",
-            why="it is shown, and kept with the batch",
-            hint="give the address alone, and the token in NOMAD_TOKEN",
-        )
-    return NomadPlace(
-        address=address,
-        namespace=settings.nomad_namespace or given.get("NOMAD_NAMESPACE") or "default",
-        region=settings.nomad_region or given.get("NOMAD_REGION") or "",
-    )
 
 
 def nomad_api(settings: Settings, place: NomadPlace) -> NomadApi:

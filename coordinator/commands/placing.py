@@ -3,21 +3,16 @@
 import os
 import uuid
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from coordinator.bootstrap import Venue, batch_folder, parents_of
-from coordinator.bootstrap.nomad import (
-    Checked,
-    NomadPlace,
-    check,
-    known_uid,
-    lanes_on,
-    nomad_api,
-    nomad_place,
-    refuse_foreign,
-)
+from coordinator.bootstrap.place import NomadPlace, known_uid, nomad_place
 from coordinator.errors import ClusterError, CredentialsError, UsageError
 from coordinator.pipelines import Pipeline
 from coordinator.settings import Settings
+
+if TYPE_CHECKING:
+    from coordinator.bootstrap.nomad import Checked
 
 UNKNOWN_LANES = 16  # for thresholds, where nobody knows how many jobs can run at a time
 
@@ -64,6 +59,8 @@ def _on_nomad(
     output_root: str | None,
     batch: str | None,
 ) -> Place:
+    from coordinator.bootstrap.nomad import check, lanes_on, nomad_api, refuse_foreign
+
     api = nomad_api(settings, place.nomad)
     api.get("status", "leader")
     if pipeline is None or output_root is None or batch is None:
@@ -80,7 +77,7 @@ def _on_nomad(
     return replace(place, lanes=lanes, warnings=tuple(_warnings(checked, settings, output_root)))
 
 
-def _warnings(checked: list[Checked], settings: Settings, output_root: str) -> list[str]:
+def _warnings(checked: "list[Checked]", settings: Settings, output_root: str) -> list[str]:
     """What Nomad says of the jobs, and what jobs on other machines will not find."""
     said = [f"{each.parent.id}: {text}" for each in checked for text in each.warnings]
     local = [

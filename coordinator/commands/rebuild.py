@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from coordinator.bootstrap import batch_folder, make_cluster
-from coordinator.bootstrap.nomad import keep_uid
+from coordinator.bootstrap.place import keep_uid
 from coordinator.clock import Clock
 from coordinator.commands.item_list import kept_items
 from coordinator.commands.record import BatchRecord, as_document

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from coordinator import __version__
 from coordinator.bootstrap import Venue
-from coordinator.bootstrap.nomad import NomadPlace
+from coordinator.bootstrap.place import NomadPlace
 from coordinator.domain.paths import LogTree
 from coordinator.domain.reach import Reach
 from coordinator.engine import Batch, Thresholds

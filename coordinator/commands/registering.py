@@ -1,22 +1,17 @@
 """`register-jobs`: the parameterized jobs of a batch on Nomad, without dispatching anything."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coordinator.bootstrap import Venue, batch_folder, parents_of
-from coordinator.bootstrap.nomad import (
-    Checked,
-    batch_uid,
-    check,
-    nomad_api,
-    nomad_place,
-    refuse_foreign,
-    register,
-)
+from coordinator.bootstrap.place import batch_uid, nomad_place
 from coordinator.errors import UsageError
 from coordinator.pipelines import read_pipeline
 from coordinator.settings import Settings
 from coordinator.storage import open_storage
+
+if TYPE_CHECKING:
+    from coordinator.bootstrap.nomad import Checked
 
 
 @dataclass(frozen=True)
@@ -24,13 +19,13 @@ class Registered:
     """The jobs of a batch, and those among them that were registered or changed just now."""
 
     batch: str
-    jobs: tuple[Checked, ...]
+    jobs: "tuple[Checked, ...]"
     changed: frozenset[str]
 
     def to_json(self) -> dict[str, Any]:
         return {"batch": self.batch, "jobs": [self._job(each) for each in self.jobs]}
 
-    def _job(self, checked: Checked) -> dict[str, Any]:
+    def _job(self, checked: "Checked") -> dict[str, Any]:
         parent = checked.parent
         return {
             "id": parent.id,
@@ -53,6 +48,8 @@ def register_jobs(
         UsageError: files that cannot be used, with all their faults; a name that another has.
         ClusterUnavailable, CredentialsError: Nomad does not answer, or refuses the token.
     """
+    from coordinator.bootstrap.nomad import check, nomad_api, refuse_foreign, register
+
     if settings.pipeline is None:
         raise UsageError("no pipeline was given", hint="--pipeline FILE")
     pipeline = read_pipeline(settings.pipeline)

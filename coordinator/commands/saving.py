@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from coordinator.bootstrap import batch_folder, make_cluster
-from coordinator.bootstrap.nomad import nomad_place
+from coordinator.bootstrap.place import nomad_place
 from coordinator.clock import Clock
 from coordinator.cluster import StillHeld
 from coordinator.commands.record import BatchRecord, as_document, record_of

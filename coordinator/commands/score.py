@@ -16,12 +16,12 @@ from coordinator.scoring import (
     Finished,
     Plan,
     Setup,
-    plan,
     plan_task,
     read_registry,
     read_tags,
     score_predictions,
 )
+from coordinator.scoring.plan import plan
 from coordinator.settings import read_yaml
 
 PREPARED = ".prepared"

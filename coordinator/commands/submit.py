@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from coordinator.bootstrap import batch_folder
-from coordinator.bootstrap.nomad import keep_uid
+from coordinator.bootstrap.place import keep_uid
 from coordinator.clock import Clock
 from coordinator.commands.driving import Driven, Watch, drive
 from coordinator.commands.planning import (

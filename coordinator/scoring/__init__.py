@@ -1,18 +1,42 @@
-"""Scores of translations against references: as a pipeline's job, and alone on folders of files."""
+"""Scores of translations against references: as a pipeline's job, and alone on folders of files.
 
-from coordinator.scoring.alone import Finished, score_predictions
-from coordinator.scoring.crew import CrewLost
-from coordinator.scoring.datasets import Dataset
-from coordinator.scoring.desk import Setup
-from coordinator.scoring.files import read_hypotheses, read_reference, read_translations
-from coordinator.scoring.job import ScoringJob
-from coordinator.scoring.parts import read_tags
-from coordinator.scoring.plan import Direction, Plan, plan
-from coordinator.scoring.references import References, read_references
-from coordinator.scoring.registered import plan_task
-from coordinator.scoring.registry import Registry, read_registry
-from coordinator.scoring.scorer import Scored, Scorer, Task, score_files
-from coordinator.scoring.summary import Summary
+A job of a pipeline needs little of this package: each part is imported when it is asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from coordinator.scoring.alone import Finished, score_predictions
+    from coordinator.scoring.crew import CrewLost
+    from coordinator.scoring.datasets import Dataset
+    from coordinator.scoring.desk import Setup
+    from coordinator.scoring.files import read_hypotheses, read_reference, read_translations
+    from coordinator.scoring.job import ScoringJob
+    from coordinator.scoring.parts import read_tags
+    from coordinator.scoring.plan import Direction, Plan
+    from coordinator.scoring.references import References, read_references
+    from coordinator.scoring.registered import plan_task
+    from coordinator.scoring.registry import Registry, read_registry
+    from coordinator.scoring.scorer import Scored, Scorer, Task, score_files
+    from coordinator.scoring.summary import Summary
+
+_LATER = {
+    "alone": ("Finished", "score_predictions"),
+    "crew": ("CrewLost",),
+    "datasets": ("Dataset",),
+    "desk": ("Setup",),
+    "files": ("read_hypotheses", "read_reference", "read_translations"),
+    "job": ("ScoringJob",),
+    "parts": ("read_tags",),
+    "plan": ("Direction", "Plan"),
+    "references": ("References", "read_references"),
+    "registered": ("plan_task",),
+    "registry": ("Registry", "read_registry"),
+    "scorer": ("Scored", "Scorer", "Task", "score_files"),
+    "summary": ("Summary",),
+}
+_MODULES = {name: module for module, names in _LATER.items() for name in names}
 
 __all__ = [
     "CrewLost",
@@ -28,7 +52,6 @@ __all__ = [
     "Setup",
     "Summary",
     "Task",
-    "plan",
     "plan_task",
     "read_hypotheses",
     "read_reference",
@@ -39,3 +62,11 @@ __all__ = [
     "score_files",
     "score_predictions",
 ]
+
+
+if not TYPE_CHECKING:  # or every name would be thought to exist
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

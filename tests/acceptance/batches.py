@@ -80,12 +80,26 @@ steps:
     options: {{metrics: [bleu, chrf, "chrf++"]}}
 """
 
+# The coordinator; while something does not answer, it looks again within 2 s rather than 30 s.
+IMPATIENT = (
+    sys.executable,
+    "-c",
+    "import functools, sys; from coordinator.engine import driver;"
+    " driver.Pace = functools.partial(driver.Pace, longest_outage=2.0);"
+    " from coordinator.cli import main; sys.exit(main())",
+)
+
 
 @dataclass(frozen=True)
 class Workplace:
-    """A folder in which a user runs batches: texts, items, a model, a pipeline."""
+    """A folder in which a user runs batches: texts, items, a model, a pipeline.
+
+    Attributes:
+        program: what is run in place of `coordinator`; () = itself.
+    """
 
     folder: Path
+    program: tuple[str, ...] = ()
 
     @classmethod
     def made(
@@ -157,6 +171,8 @@ class Workplace:
         verb, *rest = map(str, arguments)
         tool = [sys.executable, str(REPOSITORY / "tools" / "submit_batch.py")]
         command = tool if verb == "submit" else [str(COORDINATOR), verb]
+        if self.program:
+            command = [*self.program, verb]
         return subprocess.Popen(
             [*command, *rest],
             cwd=self.folder,

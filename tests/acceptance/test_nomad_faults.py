@@ -7,14 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from agents import Agent, Cluster, three_servers
 
-from tests.acceptance.batches import Workplace, ended, running, wait_until
+from tests.acceptance.batches import IMPATIENT, Workplace, ended, running, wait_until
 from tests.acceptance.kills import LANGUAGES, Figures, calm_scores, killed_batch, workplace
 from tests.acceptance.on_nomad import (
     Nomad,
@@ -259,7 +259,7 @@ def test_s3_answers_503_for_a_while(
     say: Callable[[str], None],
 ) -> None:
     there = NomadWorkplace.on(Nomad(nomad_agent, nomad_namespace), small, with_keys(s3_server))
-    there = uploaded(there, s3_bucket)
+    there = replace(uploaded(there, s3_bucket), program=IMPATIENT)
     with fault_proxy(s3_server.endpoint) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
         with disturbed(there, "s3-503", small_calm, say) as run:

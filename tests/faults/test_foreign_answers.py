@@ -5,7 +5,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from coordinator.cluster import JobId, Request
 from coordinator.cluster.nomad.api import NomadAddress, NomadApi
 from coordinator.cluster.nomad.cluster import NomadCluster
 from coordinator.errors import ClusterUnavailable, JobRefused
-from tests.acceptance.batches import ended, running, wait_until
+from tests.acceptance.batches import IMPATIENT, ended, running, wait_until
 from tests.acceptance.on_nomad import Nomad
 from tests.contract.test_nomad_cluster import parent_of
 from tests.fault_proxy import Passing, fault_proxy
@@ -23,7 +23,7 @@ from tests.faults.errands import Errands, NomadErrands, assert_each_once
 from tests.integration.test_nomad_cluster_rules import job_of
 from tests.servers import Answer, web_server
 
-WRONG = 12  # answers of a storm; each may cost an interval, and these grow
+WRONG = 12  # answers of a storm; each may cost an interval
 SEED = os.environ.get("COORDINATOR_TEST_SEED", "20")
 HTML = b"<html><body>Service Unavailable</body></html>"
 JSON = {"content-type": "application/json"}
@@ -120,6 +120,7 @@ def test_a_batch_amid_wrong_answers_runs_each_item_once(
     with fault_proxy(nomad_agent.address) as proxy:
         proxy.fault, proxy.cut = storm.fault, storm.cut
         place = NomadErrands.of(errands, Nomad(nomad_agent, nomad_namespace, address=proxy.url))
+        place = replace(place, program=IMPATIENT)
         batch = place.batch("b")
         with running(place.start("submit", *place.submit_flags("b", "--slots", 4))) as process:
             wait_until(lambda: batch.exists and batch.count("dispatches") > 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agents import Cluster, Options
+from agents import SHORT_HEARTBEATS, Cluster
 
 from coordinator.cli import main
 from tests.nomad_agents import StartAgent, token_of
@@ -149,8 +149,8 @@ def test_a_token_that_is_unknown(
 def test_a_nomad_that_forgets_soon(
     capsys: pytest.CaptureFixture[str], start_nomad: StartAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = Options(job_gc_threshold="1h", gc_max_allocs=50, event_buffer_size=100)
-    nomad = start_nomad(options)
+    soon = {"job_gc_threshold": "1h", "gc_max_allocs": 50, "event_buffer_size": 100}
+    nomad = start_nomad(dataclasses.replace(SHORT_HEARTBEATS, **soon))
     use(nomad, monkeypatch)
     seen = Doctor(capsys, "--cluster", "nomad")
     assert seen.code == 0

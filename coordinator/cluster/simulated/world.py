@@ -257,10 +257,13 @@ class World:
         self.tell(f"{node} is cut off")
         back = _HEARTBEAT + self.faults.within(1.0, 300.0)
         for run in self._on(node):
-            self.later(back, partial(self._end_given_up, run))
+            self.later(back, partial(self._come_back, run))
             self.later(_HEARTBEAT, partial(self._miss, run))
 
-    def _end_given_up(self, run: Run) -> None:
+    def _come_back(self, run: Run) -> None:
+        """The run's node is reached again, unless it was lost since."""
+        if not run.is_alive:
+            return
         run.unknown_since = None
         if run.is_over:
             self._kill(run)

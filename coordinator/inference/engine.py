@@ -11,7 +11,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from coordinator.domain.endpoint import ENDPOINT
 from coordinator.domain.job_options import InferenceOptions
+from coordinator.domain.model_folder import HANDLER
 from coordinator.domain.reach import Reach
 from coordinator.errors import WorkInterrupted
 from coordinator.inference.book import Text, Translated
@@ -124,6 +126,11 @@ class Engine:
 
 def _setup(folder: Path, options: InferenceOptions, reach: Reach, command: Sequence[str]) -> Setup:
     gpus = usable_gpus(os.environ) if options.device != "cpu" else []
-    processes = options.processes or max(len(gpus), 1)
+    processes = options.processes or (1 if _is_elsewhere(folder) else max(len(gpus), 1))
     asked = {**options.model_dump(mode="json"), "processes": processes}
     return Setup(folder, asked, options.device, processes, gpus, reach, command)
+
+
+def _is_elsewhere(folder: Path) -> bool:
+    """Whether the model is asked over the network: no GPU of this node has a part in that."""
+    return (folder / ENDPOINT).is_file() and not (folder / HANDLER).is_file()

@@ -1,6 +1,5 @@
 """A clock moved by hand, and a cluster in memory that keeps the contract of real ones."""
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from coordinator.cluster import JobId, JobSpec, Observation, Phase, Request, StillHeld
 from coordinator.domain.handoff import (
+    Begun,
     Failure,
     FileRecord,
     Handoff,
@@ -200,6 +200,7 @@ class FakeCluster:
 
 
 NOT_BEGUN, HUNG, NO_DATA, OK = "not begun", "hung", "no data", "ok"
+HANDED_BACK = "handed back"
 Behaviour = Callable[[HandoffItem], FailureKind | str]
 
 
@@ -226,9 +227,10 @@ class FakeWorker:
         if what == NOT_BEGUN:
             return
         keys = self.keys(handoff, item)
-        self.storage.write(keys.begun, json.dumps({"at": 0}).encode())
+        begun = Begun(at=0, handed_back=what == HANDED_BACK)
+        self.storage.write(keys.begun, begun.model_dump_json().encode())
         self.runs.append((handoff.step, item.item, item.attempt))
-        if what != HUNG:
+        if what not in (HUNG, HANDED_BACK):
             self.storage.write(keys.outcome, self.outcome(handoff, item, what))
 
     def outcome(self, handoff: Handoff, item: HandoffItem, what: FailureKind | str) -> bytes:

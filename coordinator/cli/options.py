@@ -90,10 +90,29 @@ class Tuning:
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
+@Parameter(name="*", group=_TUNING)
+@dataclass(frozen=True)
+class Inference:
+    """Options of the inference steps, over the pipeline's; may change when it is resumed."""
+
+    max_batch_tokens: Annotated[
+        int | None,
+        Parameter(help="tokens in a batch at most, padding included; default the pipeline's"),
+    ] = None
+    sentence_timeout: Annotated[
+        float | None,
+        Parameter(help="seconds that one sentence may take; default the pipeline's"),
+    ] = None
+
+    def given(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
 ClusterName = Literal["local", "nomad"]
 NomadAddr = Annotated[str | None, Parameter(help="Nomad's address; default NOMAD_ADDR")]
 NO_COMMON = Common()
 NO_TUNING = Tuning()
+NO_INFERENCE = Inference()
 
 
 def one_name(batch: str | None, batch_name: str | None) -> str:

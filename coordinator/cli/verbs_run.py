@@ -9,10 +9,12 @@ from coordinator.bootstrap import make_clock
 from coordinator.cli.live import Checking
 from coordinator.cli.options import (
     NO_COMMON,
+    NO_INFERENCE,
     NO_TUNING,
     RUN,
     ClusterName,
     Common,
+    Inference,
     NomadAddr,
     Tuning,
     one_name,
@@ -110,6 +112,7 @@ def submit(
         ),
     ] = False,
     tuning: Tuning = NO_TUNING,
+    inference: Inference = NO_INFERENCE,
     common: Common = NO_COMMON,
 ) -> int:
     """Run a pipeline over items, or go on with a batch.
@@ -141,6 +144,7 @@ def submit(
         collections=tuple(benchmark_sources),
         limit_items=limit_items,
         skip_bad=skip_bad,
+        inference=inference.given(),
         output_root=output_root,
     )
     if resume and dry_run:

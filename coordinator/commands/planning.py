@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from coordinator.bootstrap.container import goes_with_the_container
 from coordinator.catalog import Needs, Selection, open_source, select_items
 from coordinator.clock import Clock
 from coordinator.commands.models import Model, checked_model
+from coordinator.commands.overrides import overridden
 from coordinator.commands.placing import UNKNOWN_LANES, Place, place_of
 from coordinator.commands.record import BatchRecord, Skipped, digest_of
 from coordinator.domain.names import batch_name_problem
@@ -48,6 +49,7 @@ class SubmitRequest:
     collections: tuple[str, ...] = ()
     limit_items: int | None = None
     skip_bad: bool = False
+    inference: Mapping[str, object] = field(default_factory=dict)  # options over the pipeline's
     output_root: str | None = None  # as a flag: it wins over the pipeline's, the settings' does not
 
 
@@ -131,7 +133,7 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
         UsageError: with every problem that was found.
     """
     settings, checks = request.settings, Checks()
-    pipeline = checks.run(lambda: _pipeline(settings))
+    pipeline = checks.run(lambda: _pipeline(request))
     model = checks.run(lambda: _model(settings, pipeline))
     storage = checks.run(lambda: _writable("--output_root", output_root_of(request, pipeline)))
     checks.run(lambda: _writable("--log_dir", str(settings.log_dir.absolute())))
@@ -148,6 +150,7 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
     record = BatchRecord(
         batch=name,
         pipeline=pipeline,
+        inference=dict(request.inference),
         steps=tuple(step.name for step in pipeline.steps),
         model=model.folder,
         source=source_of(settings, request),
@@ -217,13 +220,13 @@ def refuse_known_name(folder: Path, storage: Storage | None, batch: str) -> None
     )
 
 
-def _pipeline(settings: Settings) -> Pipeline:
-    if settings.pipeline is None:
+def _pipeline(request: SubmitRequest) -> Pipeline:
+    if request.settings.pipeline is None:
         raise UsageError(
             "no pipeline was given",
             hint="--pipeline inputs/pipelines/translate-and-score.yml",
         )
-    return read_pipeline(settings.pipeline)
+    return overridden(read_pipeline(request.settings.pipeline), request.inference)
 
 
 def _thresholds(settings: Settings, pipeline: Pipeline | None, place: Place | None) -> Thresholds:

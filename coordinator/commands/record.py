@@ -47,6 +47,7 @@ class BatchRecord(BaseModel):
     format: Literal[1] = 1
     batch: str
     pipeline: Pipeline
+    inference: dict[str, Any] = {}  # options in it that were given as flags
     steps: tuple[str, ...]
     model: str = ""
     source: str

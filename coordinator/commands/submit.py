@@ -8,6 +8,7 @@ from coordinator.bootstrap import batch_folder
 from coordinator.bootstrap.place import keep_uid
 from coordinator.clock import Clock
 from coordinator.commands.driving import Driven, Watch, drive
+from coordinator.commands.overrides import overridden
 from coordinator.commands.planning import (
     Plan,
     SubmitRequest,
@@ -63,7 +64,8 @@ def is_begun(request: SubmitRequest) -> bool:
 def resume(request: SubmitRequest, given: set[str], clock: Clock, watch: Watch) -> Driven:
     """Go on with a batch. `given`: the flags that were set, which must not contradict the batch.
 
-    Thresholds, slots and the wait may change; what the batch works on may not.
+    Thresholds, slots, the wait and the flags of inference may change; what the batch works on may
+    not.
     """
     name = request.batch_name
     if not name:
@@ -72,7 +74,7 @@ def resume(request: SubmitRequest, given: set[str], clock: Clock, watch: Watch) 
     def prepare(ledger: Ledger) -> None:
         record = record_of(ledger)
         _refuse_contradictions(record, request, given)
-        changed = _retuned(record, request.settings, given)
+        changed = _retuned(record, request, given)
         if changed != record:
             changed.to_batch()  # checks the thresholds
             ledger.set_record(as_document(changed))
@@ -94,7 +96,7 @@ def _from_elsewhere(request: SubmitRequest, given: set[str], clock: Clock) -> Pl
     root = output_root_of(request, pipeline)
     if ledger.exists():
         root = _record_at(settings, request.batch_name or "", clock).output_root
-    return Place(settings, root, lambda record: _retuned(record, settings, given))
+    return Place(settings, root, lambda record: _retuned(record, request, given))
 
 
 def _record_at(settings: Settings, batch: str, clock: Clock) -> BatchRecord:
@@ -105,7 +107,8 @@ def _record_at(settings: Settings, batch: str, clock: Clock) -> BatchRecord:
         ledger.close()
 
 
-def _retuned(record: BatchRecord, settings: Settings, given: set[str]) -> BatchRecord:
+def _retuned(record: BatchRecord, request: SubmitRequest, given: set[str]) -> BatchRecord:
+    settings = request.settings
     tunable = (
         "stop_threshold",
         "resume_threshold",
@@ -118,13 +121,18 @@ def _retuned(record: BatchRecord, settings: Settings, given: set[str]) -> BatchR
     changed: dict[str, object] = {n: getattr(settings, n) for n in tunable if n in given}
     if "job_vars" in given:
         changed["job_vars"] = str(settings.job_vars.absolute()) if settings.job_vars else ""
+    changed["pipeline"] = overridden(record.pipeline, request.inference)
+    changed["inference"] = {**record.inference, **request.inference}
     return record.model_copy(update=changed)
 
 
 def _refuse_contradictions(record: BatchRecord, request: SubmitRequest, given: set[str]) -> None:
     settings, problems = request.settings, []
     pipeline = settings.pipeline if "pipeline" in given else None
-    if pipeline and read_pipeline(pipeline) != record.pipeline:
+    flags = {**record.inference, **request.inference}
+    if pipeline and overridden(read_pipeline(pipeline), flags) != overridden(
+        record.pipeline, request.inference
+    ):
         problems.append(Problem("--pipeline", f"{pipeline} differs from the batch's"))
     if "model" in given and folder_address(settings.model) != record.model:
         problems.append(Problem("--model", f"the batch runs with {record.model}"))

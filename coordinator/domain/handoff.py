@@ -1,7 +1,8 @@
 """The files through which the two sides meet: the handoff (what to do) and the outcome (what came).
 
 The coordinator writes a handoff before it submits the job. The worker writes `begun.json` when it
-takes an item up and `outcome.json`, last, when that item's files are in place.
+takes an item up and `outcome.json`, last, when that item's files are in place. Where it is asked to
+stop before that, it says in `begun.json` that the item is handed back.
 """
 
 import hashlib
@@ -103,6 +104,21 @@ class Outcome(_Document):
     facts: dict[str, Any] = Field(default_factory=dict)  # counts and seconds, for reports
     started_at: float
     ended_at: float
+
+
+class Begun(_Document):
+    """Word that an item was taken up."""
+
+    at: float  # seconds since 1970
+    handed_back: bool = False  # its worker was asked to stop, and left it as it was
+
+
+def is_handed_back(data: bytes) -> bool:
+    """Whether `data` says so; what cannot be read does not."""
+    try:
+        return Begun.model_validate_json(data).handed_back
+    except ValidationError:
+        return False
 
 
 def read_handoff(data: bytes) -> Handoff:

@@ -18,7 +18,8 @@ class InferenceOptions(_Options):
 
     batch_size: int | None = Field(default=None, ge=1)  # sentences at most; None = no such limit
     max_batch_tokens: int | None = Field(default=None, ge=1)  # padding included; None = measured
-    sentence_timeout: float = Field(default=120.0, gt=0)  # seconds
+    sentence_timeout: float = Field(default=120.0, gt=0, allow_inf_nan=False)  # seconds
+    load_timeout: float = Field(default=1800.0, gt=0, allow_inf_nan=False)  # seconds
     processes: int | None = Field(default=None, ge=1)  # None = one a GPU, else one
     device: Literal["cpu", "cuda"] | None = None  # None = cuda when there
     task: str = TRANSLATE  # which prompt of an endpoint; other models have no choice

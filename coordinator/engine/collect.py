@@ -18,6 +18,7 @@ from coordinator.domain.dispatch_record import (
 from coordinator.domain.handoff import (
     Outcome,
     has_sizes,
+    is_handed_back,
     is_of,
     leaves_all,
     parse_outcome,
@@ -51,6 +52,7 @@ from coordinator.storage import Storage
 _FETCHES, _KEEPS = Lanes(16), Lanes(16)
 _MOST_FETCHED = 128  # dispatches on their way or in line at a time
 
+_LARGEST_BEGUN = 1 << 10  # bytes
 _LARGEST_OUTCOME = 16 << 20  # bytes; what is cut off there is no whole outcome
 
 A = TypeVar("A")
@@ -65,6 +67,11 @@ class _Evidence:
     outcome: Outcome | None  # only if it is whole and of this very attempt
     raw: bytes
     begun: bool
+    handed_back: bool = False  # begun, and given up unharmed when the worker was asked to stop
+
+    def was_in_hand(self, ending: Ending) -> bool:
+        """Whether it was begun and not handed back; what had its time did not hand it back."""
+        return self.begun and not (self.handed_back and ending.stop is not StopReason.TIME_LIMIT)
 
 
 @dataclass(frozen=True)
@@ -261,13 +268,21 @@ class Collector:
             with self._storage.open(keys.outcome) as stream:
                 raw = stream.read(_LARGEST_OUTCOME)
         except ObjectMissing:
-            return _Evidence(attempt, None, b"", self._storage.size(keys.begun) is not None)
+            return _Evidence(attempt, None, b"", *self._begun(keys))
         outcome = parse_outcome(raw)
         if outcome is None or not self._is_whole(outcome, attempt, keys):
             return _Evidence(attempt, None, raw, begun=True)
         shown = masked(outcome, mask)
         raw = raw if shown == outcome else shown.model_dump_json(indent=1).encode()
         return _Evidence(attempt, shown, raw, begun=True)
+
+    def _begun(self, keys: AttemptKeys) -> tuple[bool, bool]:
+        """Whether it was begun, and whether it was handed back."""
+        try:
+            with self._storage.open(keys.begun) as stream:
+                return True, is_handed_back(stream.read(_LARGEST_BEGUN))
+        except ObjectMissing:
+            return False, False
 
     def _is_whole(self, outcome: Outcome, attempt: Attempt, keys: AttemptKeys) -> bool:
         step = self._batch.pipeline.steps[attempt.step]
@@ -283,12 +298,13 @@ class Collector:
         return has_sizes(outcome, {n: s for n, s in sizes.items() if s is not None})
 
     def _ends(self, evidence: Sequence[_Evidence], ending: Ending) -> list[AttemptEnd]:
-        any_begun = any(found.begun for found in evidence)
+        any_begun = any(found.was_in_hand(ending) for found in evidence)
         return [self._end(found, ending, any_begun) for found in evidence]
 
     def _end(self, found: _Evidence, ending: Ending, any_begun: bool) -> AttemptEnd:
         """Only what was begun is charged; where nothing was, the whole dispatch is to blame."""
-        untouched = not found.begun and (any_begun or ending.stop is StopReason.DRAINED)
+        begun = found.was_in_hand(ending)
+        untouched = not begun and (any_begun or ending.stop is StopReason.DRAINED)
         asked = ending.stop is StopReason.ASKED
         if found.outcome is None and self.excuses(ending):
             verdict = excused()

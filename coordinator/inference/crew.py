@@ -21,6 +21,7 @@ from coordinator.inference.work import LANES, Lane, Work
 
 SERVER = (sys.executable, "-m", "coordinator.inference.server")
 _PATIENCE = 5.0  # seconds for a process to end by itself
+_HELD = 2.0  # seconds for its pipes to end after it: what has left its group may hold them open
 _LONGEST_LINE = 8192  # bytes of what a model prints, in one entry of the log
 _STOPS = {signal.SIGTERM, signal.SIGINT}
 
@@ -45,7 +46,7 @@ class Setup:
 
     def environment(self, seat: int) -> dict[str, str]:
         """The environment of the process with this number, from 0."""
-        given = self.gpus[seat :: self.processes]
+        given = self.gpus[seat :: self.processes] or self.gpus[seat % max(len(self.gpus), 1) :][:1]
         return {**os.environ, **({"CUDA_VISIBLE_DEVICES": ",".join(given)} if given else {})}
 
 
@@ -62,7 +63,7 @@ class About:
 
 @dataclass(frozen=True)
 class Said:
-    """A message of a process; None: it has gone, or speaks nonsense."""
+    """A message of a process; None: it has gone, and says nothing any more."""
 
     member: "Member"
     message: Any
@@ -81,9 +82,11 @@ class Member:
         default_factory=lambda: {lane: deque() for lane in LANES}
     )
     since: dict[Lane, float] = field(default_factory=dict)  # when the first of a lane began
+    started: float = field(default_factory=time.monotonic)
     asked: int = 0
     outbox: SimpleQueue[bytes | None] = field(default_factory=SimpleQueue)
     threads: list[threading.Thread] = field(default_factory=list)
+    gone: threading.Event = field(default_factory=threading.Event)  # it has ended, and was reaped
 
     @property
     def heads(self) -> list[Work]:
@@ -94,14 +97,29 @@ class Member:
     def in_hand(self) -> list[Work]:
         return [work for lane in self.lanes.values() for _, work in lane]
 
+    @property
+    def suspects(self) -> list[Work]:
+        """What may be to blame for its end."""
+        if self.guilty is None:
+            return self.heads
+        if self.guilty not in self.in_hand:  # it answered at the very moment when it was killed
+            return []
+        # A translation that holds the interpreter holds up the other two.
+        return [self.guilty] if self.guilty.lane == "translate" else self.heads
+
     def give(self, work: Work) -> None:
-        """Ask for it. Never waits: what the process does not take is kept for it."""
+        """Ask for it. Never waits: what the process does not take is kept for it.
+
+        Raises:
+            ModelError: it is too long to be said.
+        """
+        request = pack({"id": self.asked + 1, **work.request()})
         self.asked += 1
         lane = self.lanes[work.lane]
         if not lane:
             self.since[work.lane] = time.monotonic()
         lane.append((self.asked, work))
-        self.outbox.put(pack({"id": self.asked, **work.request()}))
+        self.outbox.put(request)
 
     def answered(self, message: Any) -> Work:
         """The work that is answered, which must be the first of its lane.
@@ -116,10 +134,28 @@ class Member:
                 return lane.popleft()[1]
         raise Nonsense(f"an answer to {number!r}, which was not asked")
 
+    def let_go(self) -> list[Work]:
+        """What it had in hand, which is its affair no more."""
+        works = self.in_hand
+        for lane in self.lanes.values():
+            lane.clear()
+        return works
+
+    def spoilt_by(self, work: Work, why: Exception) -> None:
+        """It answered, and said that nothing more can come of it."""
+        self.lanes[work.lane].appendleft((0, work))
+        self.kill(why, work)
+
     def kill(self, why: Exception, guilty: Work | None = None) -> None:
-        """Its end is heard like any other."""
-        self.fate, self.guilty = why, guilty
-        self.process.kill()
+        """With all that it started. Its end is heard like any other."""
+        if self.fate is None:
+            self.fate, self.guilty = why, guilty
+        self.end()
+
+    def end(self) -> None:
+        """End it and all that it started, if it is still there."""
+        if not self.gone.is_set():
+            _kill_group(self.process.pid)
 
 
 class Crew:
@@ -135,21 +171,33 @@ class Crew:
         """Another process in the place of one that has gone."""
         self.members[self.members.index(member)] = self._started(member.seat)
 
+    def do_without(self, member: Member) -> None:
+        """Nobody takes the place of one that has gone."""
+        self.members.remove(member)
+
+    def kill_slow_loaders(self, limit: float) -> None:
+        """Kill who has been loading the model for more than so many seconds."""
+        for member in self.members:
+            loading = not member.ready and member.fate is None
+            if loading and time.monotonic() - member.started > limit:
+                what = f"loading the model {self._setup.folder} took longer than {limit:g} s"
+                member.kill(TimeoutError(f"{what}: the option load_timeout allows no more"))
+
     def close(self) -> None:
         """End them all: at once where they idle, else they are killed."""
         for member in self.members:
             if member.in_hand or not member.ready:
-                member.process.kill()
+                member.end()
             member.outbox.put(None)
         for member in self.members:
             bury(member)
 
     def _started(self, seat: int) -> Member:
         member = Member(seat, _spawn(self._setup, seat))
-        for life in (self._write, self._listen, self._pass_on):
-            thread = threading.Thread(target=life, args=(member,), daemon=True)
-            member.threads.append(thread)
-            thread.start()
+        listener = _thread(self._listen, member)
+        for life in (self._write, self._pass_on):
+            member.threads.append(_thread(life, member))
+        member.threads.append(_thread(self._wait_for, member, listener))
         member.outbox.put(pack(self._first_words()))
         return member
 
@@ -172,9 +220,24 @@ class Crew:
                 stream.flush()
 
     def _listen(self, member: Member) -> None:
-        with _pipe(member.process.stdout) as stream, suppress(EOFError, Nonsense, OSError):
-            while True:
-                self._hear(Said(member, receive(stream)))
+        """Until it says no more; who lives on after that is of no use."""
+        try:
+            with _pipe(member.process.stdout) as stream, suppress(EOFError, OSError):
+                while True:
+                    self._hear(Said(member, receive(stream)))
+        except Nonsense as nonsense:
+            member.kill(ModelError("the model's process speaks nonsense", why=str(nonsense)))
+        if not member.gone.wait(_PATIENCE):
+            member.kill(ModelError("the model's process closed its pipe, and lived on"))
+
+    def _wait_for(self, member: Member, listener: threading.Thread) -> None:
+        """Its end is told once it has ended, not when its pipes do: others may hold them open."""
+        pid = member.process.pid
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # not reaped: its group is its own
+        _kill_group(pid)
+        member.process.wait()
+        member.gone.set()
+        listener.join(_HELD)
         self._hear(Said(member, None))
 
     def _pass_on(self, member: Member) -> None:
@@ -186,12 +249,16 @@ class Crew:
 
 
 def _spawn(setup: Setup, seat: int) -> subprocess.Popen[bytes]:
-    """A new process. Stops are the worker's affair: until it has said so itself they wait."""
+    """A new process, in a group of its own with all that it starts.
+
+    Stops are the worker's affair: until it has said so itself they wait.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
     try:
         return subprocess.Popen(
             setup.command,
             env=setup.environment(seat),
+            process_group=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -205,17 +272,26 @@ def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
     return stream
 
 
+def _thread(life: Callable[..., None], *given: Any) -> threading.Thread:
+    thread = threading.Thread(target=life, args=given, daemon=True)
+    thread.start()
+    return thread
+
+
+def _kill_group(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
 def bury(member: Member) -> Exception:
-    """Wait until it has ended, and its threads; why it ended."""
+    """Wait until it has ended, and what it printed was read; why it ended."""
     member.outbox.put(None)
-    try:
-        code = member.process.wait(_PATIENCE)
-    except subprocess.TimeoutExpired:
-        member.process.kill()
-        code = member.process.wait()
-    for thread in member.threads:  # a program that the model left behind may hold its end open
-        thread.join(_PATIENCE)
-    return member.fate or _end(code)
+    if not member.gone.wait(_PATIENCE):
+        member.end()
+        member.gone.wait()
+    for thread in member.threads:
+        thread.join(_HELD)
+    return member.fate or _end(member.process.returncode)
 
 
 def _end(code: int) -> Exception:

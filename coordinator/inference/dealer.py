@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 
+from coordinator.errors import ModelError
 from coordinator.inference.crew import Member
 from coordinator.inference.pool import Pool, Unit
 from coordinator.inference.work import Work
@@ -22,11 +23,23 @@ class Budget:
 
     def __init__(self, tokens: int | None, rows: int | None) -> None:
         self.tokens, self.rows = tokens, rows
+        self._fitted = 0  # the most that has ever fitted
+
+    def fitted(self, cost: int) -> None:
+        self._fitted = max(self._fitted, cost)
 
     def shrink(self, cost: int) -> None:
-        """A batch that cost so much did not fit in memory: take half of that."""
-        half = max(cost // 2, 1)
-        self.tokens = half if self.tokens is None else min(self.tokens, half)
+        """A batch that cost so much did not fit in memory: take half of that.
+
+        Unless twice as much has fitted before: then the reason is another one.
+        """
+        if self._fitted < 2 * cost:
+            half = max(cost // 2, 1)
+            self.tokens = half if self.tokens is None else min(self.tokens, half)
+
+    def restore(self, tokens: int | None) -> None:
+        """It was one sentence's fault: what was learnt from the batches that held it is void."""
+        self.tokens = tokens
 
 
 class Dealer:
@@ -58,30 +71,58 @@ class Dealer:
         """What is to be done before all else, in this order."""
         self._errands.extendleft(reversed(works))
 
-    def suspect(self, works: Sequence[Work]) -> None:
-        self._suspects.extend(works)
+    def suspect(self, works: Sequence[Work], seat: int) -> None:
+        """What a process had in hand when it was lost; narrowed down before other suspects are."""
+        for work in works:
+            work.shuns = seat
+        self._suspects.extendleft(reversed(works))
 
-    def deal(self, members: Sequence[Member], *, more: bool) -> None:
-        """Give every process what it has room for; `more`: other rows are on their way."""
-        ready = [member for member in members if member.ready]
-        for member in ready:
-            drained = bool(self._suspects) and member is ready[0]
-            while (work := self._next(member, drained=drained, more=more)) is not None:
+    def deal(self, members: Sequence[Member], *, more: bool) -> list[tuple[Work, ModelError]]:
+        """Give every process what it has room for, those first that have least.
+
+        Args:
+            members: all processes.
+            more: other rows are on their way.
+
+        Returns:
+            What could not be given, and why.
+        """
+        ready = [member for member in members if member.ready and member.fate is None]
+        refused: list[tuple[Work, ModelError]] = []
+        while found := self._found(ready, more=more):
+            member, work = found
+            try:
                 member.give(work)
+            except ModelError as error:
+                refused.append((work, error))
+        return refused
 
-    def _next(self, member: Member, *, drained: bool, more: bool) -> Work | None:
+    def _found(self, ready: list[Member], *, more: bool) -> tuple[Member, Work] | None:
+        """Somebody who has room, and something to do."""
+        for member in sorted(ready, key=lambda member: len(member.in_hand)):
+            if work := self._next(member, ready, more=more):
+                return member, work
+        return None
+
+    def _next(self, member: Member, ready: list[Member], *, more: bool) -> Work | None:
         in_hand = member.in_hand
         if any(work.alone for work in in_hand):
             return None
-        if self._suspects and not in_hand:
-            return self._suspect()
-        if drained:  # it runs empty, so that a suspect can have it
+        if not in_hand and (work := self._suspect(member, ready)):
+            return work
+        if member is self._examiner(ready):  # it runs empty, so that a suspect can have it
             return None
         return self._errand(member) or self._batch(member, more=more)
 
-    def _suspect(self) -> Work | None:
-        while self._suspects:
-            work = self._suspects.popleft()
+    def _examiner(self, ready: list[Member]) -> Member | None:
+        """Who is to take the next suspect."""
+        for work in self._suspects:
+            return next(member for member in ready if _may_take(member, work, ready))
+        return None
+
+    def _suspect(self, member: Member, ready: list[Member]) -> Work | None:
+        for work in [work for work in self._suspects if _may_take(member, work, ready)]:
+            self._suspects.remove(work)
             work.alone = True
             if self._trimmed(work):
                 return work
@@ -111,7 +152,7 @@ class Dealer:
         if given >= _AT_ONCE or (given and more and not enough):
             return None
         while units := self._pool.take(self._budget.tokens, self._budget.rows):
-            work = Work("translate", units)
+            work = Work("translate", units, budget=self._budget.tokens)
             if self._trimmed(work):
                 return work
         return None
@@ -121,3 +162,8 @@ class Dealer:
         if work.outputs is None:
             work.units = [unit for unit in work.units if self._wanted(unit)]
         return bool(work.units)
+
+
+def _may_take(member: Member, work: Work, ready: list[Member]) -> bool:
+    """Whether no other process is a fairer judge of it."""
+    return work.shuns != member.seat or len(ready) == 1

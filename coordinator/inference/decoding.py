@@ -56,6 +56,17 @@ class GreedyWriter:
             batch.collect(self._has_ended(batch), written)
         return written
 
+    def exhaust(self, rows: int, longest: int) -> int:
+        """Write as much as may be for so many sources of `longest` tokens; tokens a row.
+
+        No batch of as many tokens takes more memory than this but one of many short sources.
+        """
+        source = Source([int(self._settings.decoder_start_token_id)] * longest, [])
+        batch = _Batch(self._network, [source] * rows, self._settings)
+        while not batch.is_full:
+            self._step(batch)
+        return batch.tokens.shape[1]
+
     def _step(self, batch: "_Batch") -> None:
         scores = batch.scores()
         if self._processors:

@@ -1,6 +1,6 @@
 """What models raise, in short."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from coordinator.errors import ModelError
@@ -8,9 +8,28 @@ from coordinator.errors import ModelError
 LONGEST = 300  # characters of an error in one line; the whole of it is in the traceback
 
 
+_NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "std::bad_alloc")
+_SPOILT = ("CUDA error", "CUDA failed", "device-side assert")  # the context is lost with it
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether more memory may cure it. Asked by name: torch may not be imported here."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and _says(error, _NO_MEMORY)
+
+
+def is_spoilt(error: BaseException) -> bool:
+    """Whether the GPU does nothing more for this process, whatever it is asked for."""
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__) and cause not in causes:
+        causes.append(cause)
+    return not any(map(is_out_of_memory, causes)) and any(_says(each, _SPOILT) for each in causes)
+
+
+def _says(error: BaseException, signs: Sequence[str]) -> bool:
+    said = in_one_line(error)
+    return any(sign in said for sign in signs)
 
 
 @contextmanager

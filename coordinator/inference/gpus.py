@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 
 _DEVICE = re.compile(r"nvidia\d+")
@@ -11,7 +12,7 @@ def usable_gpus(environment: Mapping[str, str], devices: Path = Path("/dev")) ->
     """As CUDA_VISIBLE_DEVICES names them: where that is not set, by number, from 0."""
     given = environment.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
-        names = [name.strip() for name in given.split(",")]
-        return [name for name in names if name and name != "-1"]
+        names = (name.strip() for name in given.split(","))
+        return list(takewhile(lambda name: name not in ("", "-1"), names))  # as CUDA reads it
     found = [path for path in devices.iterdir() if _DEVICE.fullmatch(path.name)]
     return [str(number) for number in range(len(found))]

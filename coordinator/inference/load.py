@@ -40,8 +40,12 @@ def load_backend(folder: Path, options: InferenceOptions, device: str | None) ->
             _let_others_work()
             with needed("huggingface", "torch"):
                 from coordinator.inference.torch_backend import load_torch
+                from coordinator.inference.torch_probe import measured_budget
 
-            return load_torch(folder, device, options.beams)
+            backend = load_torch(folder, device, options.beams)
+            if options.max_batch_tokens is None:
+                backend.token_budget = measured_budget(backend)
+            return backend
 
 
 def _let_others_work() -> None:

@@ -2,7 +2,7 @@
 
 from coordinator.inference.work import Work
 
-_UNMEASURED = 4  # times the time of one sentence, at least, for a batch when no rate is known
+_SEVERAL = 4  # times the time of one sentence, at least, for many when no rate is known
 _FEWER = 10  # so many sentences of such a batch may take the time of one
 _SLOWER = 10  # times what the measured rate promises
 _WEIGHT = 0.2  # of the newest batch in the rate
@@ -28,6 +28,8 @@ class Patience:
         """Seconds that the work may take."""
         if len(work.units) == 1:
             return self._timeout
-        if work.lane == "translate" and self._rate:
+        if work.lane != "translate":  # many at once are usual there, and quick
+            return self._timeout * _SEVERAL
+        if self._rate:
             return self._timeout + _SLOWER * self._rate * work.cost
-        return self._timeout * max(_UNMEASURED, len(work.units) / _FEWER)
+        return self._timeout * max(_SEVERAL, len(work.units) / _FEWER)

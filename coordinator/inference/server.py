@@ -4,7 +4,8 @@ It reads requests from standard input and writes replies to standard output (see
 request names the model; its reply says what the backend is like. The others are
 `{"id", "do": "encode", "texts", "source", "target"}`, `{"id", "do": "translate", "rows"}` and
 `{"id", "do": "decode", "outputs"}`: each is answered by `{"id", "ok", "seconds", "peak_memory"}` or
-`{"id", "error"}`. What the model prints goes to standard error. The end of the input ends it.
+`{"id", "error", "spoilt"}` (spoilt: nothing more can come of this process). What the model prints
+goes to standard error. The end of the input ends it.
 """
 
 import os
@@ -13,15 +14,17 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from coordinator.domain.job_options import InferenceOptions
 from coordinator.domain.reach import Reach
 from coordinator.errors import ModelError
 from coordinator.inference.backend import Backend, Output, Row
+from coordinator.inference.faults import is_spoilt
 from coordinator.inference.load import load_backend
 from coordinator.inference.wire import describe, pack, receive
 from coordinator.secrecy.dumps import leave_no_core_dump
@@ -36,15 +39,29 @@ def main() -> int:
     requests, replies = _own_streams()
     _leave_stopping_to_the_worker()
     leave_no_core_dump()
-    link = Link(replies)
+    link, lanes = Link(replies), Lanes(requests)
+    asked = lanes.first()
     try:
-        backend = _loaded(receive(requests))
+        backend = _loaded(asked)
     except BaseException as error:
         link.send({"error": describe(error)})
-        return 1
+        _leave(1)
     link.send({"hello": _about(backend)})
-    Server(backend, requests, link).run()
+    Server(backend, lanes, link).run()
     return 0
+
+
+def _leave(code: int) -> NoReturn:
+    """At once: threads that the model left would keep this process."""
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _leave_for_good() -> NoReturn:
+    """With all that the model started: there is no worker that would end it."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    _leave(0)
 
 
 def _own_streams() -> tuple[IO[bytes], IO[bytes]]:
@@ -96,32 +113,55 @@ class Link:
             self._replies.flush()
 
 
-class Server:
-    """One thread a lane, so that translating waits for no tokenizer."""
+class Lanes:
+    """What is asked, lane by lane; heard in a thread of its own, from the start.
 
-    def __init__(self, backend: Backend, requests: IO[bytes], link: Link) -> None:
-        self._backend, self._requests, self._link = backend, requests, link
+    Once the worker has gone nobody wants what is loaded or translated here: that ends this process.
+    """
+
+    def __init__(self, requests: IO[bytes]) -> None:
+        self._requests = requests
+        self._first: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._lanes: dict[str, SimpleQueue[dict[str, Any]]] = {n: SimpleQueue() for n in LANES}
-
-    def run(self) -> None:
-        """Until the process ends; translating is the main thread's, as some libraries want it."""
         threading.Thread(target=self._listen, daemon=True).start()
-        for name in ("encode", "decode"):
-            threading.Thread(target=self._work_off, args=(name,), daemon=True).start()
-        self._work_off("translate")
+
+    def first(self) -> dict[str, Any]:
+        """What names the model."""
+        return self._first.get()
+
+    def next(self, name: str) -> dict[str, Any]:
+        return self._lanes[name].get()
 
     def _listen(self) -> None:
         try:
+            self._first.put(receive(self._requests))
             while True:
                 request = receive(self._requests)
                 self._lanes[request["do"]].put(request)
         finally:
-            os._exit(0)  # the worker has gone: whatever is being translated is wanted by nobody
+            _leave_for_good()
+
+
+class Server:
+    """One thread a lane, so that translating waits for no tokenizer."""
+
+    def __init__(self, backend: Backend, lanes: Lanes, link: Link) -> None:
+        self._backend, self._lanes, self._link = backend, lanes, link
+
+    def run(self) -> None:
+        """Until the process ends; translating is the main thread's, as some libraries want it."""
+        for name in ("encode", "decode"):
+            threading.Thread(target=self._work_off, args=(name,), daemon=True).start()
+        self._work_off("translate")
 
     def _work_off(self, name: str) -> None:
         work: Callable[[dict[str, Any]], Any] = getattr(self, f"_{name}")
-        while True:
-            self._answer(self._lanes[name].get(), work)
+        try:
+            while True:
+                self._answer(self._lanes.next(name), work)
+        except BaseException:
+            traceback.print_exc()
+            _leave(1)  # a lane that answers no more would look like one that hangs
 
     def _answer(self, request: dict[str, Any], work: Callable[[dict[str, Any]], Any]) -> None:
         began = time.perf_counter()
@@ -131,7 +171,8 @@ class Server:
             reply = {"id": request["id"], "ok": found, "seconds": took, "peak_memory": _peak()}
             self._link.send(reply)
         except BaseException as error:  # also SystemExit: it is the model's, and no end of this
-            self._link.send({"id": request["id"], "error": describe(error)})
+            spoilt = is_spoilt(error)
+            self._link.send({"id": request["id"], "error": describe(error), "spoilt": spoilt})
 
     def _encode(self, request: dict[str, Any]) -> list[tuple[Any, ...]]:
         rows = self._backend.encode(request["texts"], request["source"], request["target"])

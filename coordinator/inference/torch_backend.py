@@ -28,10 +28,11 @@ class TorchBackend:
     """
 
     whole_items = False
+    token_budget: int | None = None  # tokens of a batch at most, where they were measured
 
     def __init__(self, model: Seq2Seq, beams: int = 1) -> None:
         """One beam is greedy."""
-        self._model, self.network = model, model.network
+        self._model, self.network, self.longest = model, model.network, model.longest
         given, config = model.network.generation_config, model.network.config
         positions = int(config.max_position_embeddings)
         if beams > 1:

@@ -19,6 +19,8 @@ class Work:
         outputs: what the model wrote for each; of a decode only.
         seconds: what translating took; of a decode only.
         alone: nothing else is given to the process meanwhile, so that it alone is to blame.
+        shuns: the seat of a process that was lost with it; another one is better, if there is any.
+        budget: what a batch might hold when this one was made; None = no limit.
     """
 
     lane: Lane
@@ -26,6 +28,8 @@ class Work:
     outputs: list[Output] | None = None
     seconds: float = 0.0
     alone: bool = False
+    shuns: int | None = None
+    budget: int | None = None
 
     @property
     def cost(self) -> int:
@@ -47,10 +51,13 @@ class Work:
         return {"do": "translate", "rows": rows}
 
     def halves(self) -> list["Work"]:
-        middle = len(self.units) // 2
-        return [self._part(slice(None, middle)), self._part(slice(middle, None))]
+        return self.cut(len(self.units) // 2)
+
+    def cut(self, place: int) -> list["Work"]:
+        return [self._part(slice(None, place)), self._part(slice(place, None))]
 
     def _part(self, part: slice) -> "Work":
         units = self.units[part]
         outputs = self.outputs[part] if self.outputs is not None else None
-        return Work(self.lane, units, outputs, self.seconds * len(units) / len(self.units))
+        seconds = self.seconds * len(units) / len(self.units)
+        return Work(self.lane, units, outputs, seconds, budget=self.budget)

@@ -1,15 +1,22 @@
 """Where one item is taken up and put away: its files come in, its files and its outcome go out."""
 
 import hashlib
-import json
 import shutil
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from coordinator.domain.handoff import FileRecord, Handoff, HandoffItem, InputRef, Outcome
+from coordinator.domain.handoff import (
+    Begun,
+    FileRecord,
+    Handoff,
+    HandoffItem,
+    InputRef,
+    Outcome,
+)
 from coordinator.domain.names import file_name_problem
 from coordinator.domain.paths import AttemptKeys, BatchKeys
 from coordinator.domain.work import Done, Parcel
@@ -48,9 +55,17 @@ class Desk:
 
     def begin(self, item: HandoffItem) -> float:
         """Leave word that it is in hand; the time."""
-        began = time.time()
-        self._storage.write(self._attempt(item).begun, json.dumps({"at": began}).encode())
-        return began
+        began = Begun(at=time.time())
+        self._say_begun(item, began)
+        return began.at
+
+    def hand_back(self, item: HandoffItem, began: float) -> None:
+        """Leave word that it was begun in vain, by no fault of its own: it is not charged."""
+        with suppress(StorageError, CredentialsError):
+            self._say_begun(item, Begun(at=began, handed_back=True))
+
+    def _say_begun(self, item: HandoffItem, begun: Begun) -> None:
+        self._storage.write(self._attempt(item).begun, begun.model_dump_json().encode())
 
     def unpack(self, item: HandoffItem, scratch: Path) -> Parcel:
         """The item's inputs as local files, checked against their hashes where those are known."""

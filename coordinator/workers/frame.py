@@ -6,6 +6,7 @@ only what was in hand is charged when the process dies.
 
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from coordinator.domain.handoff import Handoff, HandoffItem, read_handoff
@@ -57,9 +58,9 @@ class Frame:
     def run(self) -> int:
         try:
             began = time.monotonic()
-            job = make_job(self._handoff)
+            job = make_job(self._handoff, self._stop.is_set)
         except Exception as error:
-            return self._fail_all(error)
+            return self._fail(self._handoff.items, error)
         self._log.info("ready", job=self._handoff.job, load_s=round(time.monotonic() - began, 3))
         if isinstance(job, PackJob):
             return self._run_pack(job)
@@ -67,13 +68,19 @@ class Frame:
         return next((code for code in exits if code), WorkerExit.OK)
 
     def _run_pack(self, job: PackJob) -> int:
+        """What was not begun when nothing can be worked on any more comes again, uncharged."""
+        pack = PackRun(self._desk, self._stop)
         try:
-            return PackRun(self._desk, self._stop).run(job, self._handoff.items)
-        except (StorageError, CredentialsError, WorkInterrupted):
+            return pack.run(job, self._handoff.items)
+        except WorkInterrupted:
+            if self._stop.is_set():
+                pack.hand_back()
+            raise
+        except (StorageError, CredentialsError):
             raise
         except Exception as error:
             self._stop.refuse_if_set()
-            return self._fail_all(error)
+            return self._fail(pack.in_hand, error)
 
     def _run_item(self, job: Job, item: HandoffItem) -> int:
         """Work on one item and leave its outcome."""
@@ -88,12 +95,12 @@ class Frame:
                 return self._desk.put_away(item, None, error, began)
             return self._desk.put_away(item, parcel.out, _worked(job, parcel), began)
 
-    def _fail_all(self, error: Exception) -> int:
-        """Nothing can be worked on: every item fails alike, unless another try may help."""
+    def _fail(self, items: Iterable[HandoffItem], error: Exception) -> int:
+        """They cannot be worked on: each fails alike, unless another try may help."""
         kind = kind_of(error)
         if kind in (FailureKind.INFRASTRUCTURE, FailureKind.CREDENTIALS):
             raise error
-        for item in self._handoff.items:
+        for item in items:
             self._desk.put_away_as_failed(item, error)
         return exit_of(kind)
 

@@ -21,12 +21,12 @@ TRANSLATIONS = "translations.jsonl"
 class InferenceJob:
     """Loads the model once; then writes `translations.jsonl` for each item."""
 
-    def __init__(self, handoff: Handoff) -> None:
+    def __init__(self, handoff: Handoff, stopped: Callable[[], bool] = lambda: False) -> None:
         options = InferenceOptions.model_validate(handoff.options)
         self._log = WorkerLog(dispatch=handoff.dispatch)
         folder = local_folder(handoff.model)
-        told = self._log_batch, self._log_line
-        self._engine = Engine(folder, options, *told, reach=handoff.reach)
+        told = self._log_batch, self._log_line, self._log_loss
+        self._engine = Engine(folder, options, *told, stopped=stopped, reach=handoff.reach)
 
     def run_all(
         self, parcels: Iterable[Parcel], stopped: Callable[[], bool] = lambda: False
@@ -43,6 +43,9 @@ class InferenceJob:
     def _log_line(self, line: str) -> None:
         """What the model printed: marked, so that it can be told from the worker's own words."""
         self._log.info("model", line=line)
+
+    def _log_loss(self, why: str) -> None:
+        self._log.warning("model process lost", why=why)
 
 
 def _text(parcel: Parcel) -> Text:

@@ -1,22 +1,25 @@
 """The job of a handoff, by name. Each is imported only where it is needed."""
 
+from collections.abc import Callable
+
 from coordinator.domain.handoff import Handoff
 from coordinator.domain.work import Job, PackJob
 from coordinator.errors import BadInput
 
 
-def make_job(handoff: Handoff) -> Job | PackJob:
+def make_job(handoff: Handoff, stopped: Callable[[], bool] = lambda: False) -> Job | PackJob:
     """Load what the whole dispatch shares.
 
     Raises:
         BadInput: no such job.
-        ModelError: the model cannot be loaded.
+        ModelError, MemoryError, TimeoutError: the model cannot be loaded.
+        WorkInterrupted: `stopped()` became true while it was loaded.
     """
     match handoff.job:
         case "inference":
             from coordinator.workers.inference import InferenceJob
 
-            return InferenceJob(handoff)
+            return InferenceJob(handoff, stopped)
         case "scoring":
             from coordinator.scoring import ScoringJob
 

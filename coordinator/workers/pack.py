@@ -34,6 +34,7 @@ class PackRun:
     def __init__(self, desk: Desk, stop: StopFlag) -> None:
         self._desk, self._stop = desk, stop
         self._began: dict[str, tuple[float, Path]] = {}
+        self._in_hand: dict[str, HandoffItem] = {}  # begun, and without an outcome
         self._on_the_way: deque[Future[int]] = deque()
         self._code = 0
 
@@ -55,6 +56,16 @@ class PackRun:
         self._look_at_porters()
         return self._code
 
+    @property
+    def in_hand(self) -> list[HandoffItem]:
+        """What was begun and has no outcome."""
+        return list(self._in_hand.values())
+
+    def hand_back(self) -> None:
+        """After a stop: what was begun and is not whole was not at fault."""
+        for item in self.in_hand:
+            self._desk.hand_back(item, self._began[item.item][0])
+
     def _work(self, job: PackJob, parcels: Iterator[Parcel]) -> None:
         with closing(job.run_all(parcels, self._stop.is_set)) as found:
             for parcel, verdict in found:
@@ -71,6 +82,7 @@ class PackRun:
                 continue
             item = prepared.item
             self._began[item.item] = self._desk.begin(item), prepared.scratch
+            self._in_hand[item.item] = item
             if prepared.parcel:
                 yield prepared.parcel
             elif prepared.problem:
@@ -93,7 +105,9 @@ class PackRun:
     def _carry(self, item: HandoffItem, out: Path | None, found: Done | Exception) -> int:
         began, scratch = self._began[item.item]
         try:
-            return self._desk.put_away(item, out, found, began)
+            code = self._desk.put_away(item, out, found, began)
+            del self._in_hand[item.item]
+            return code
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 

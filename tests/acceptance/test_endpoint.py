@@ -65,9 +65,15 @@ class Place:
             check=False,
         )
 
-    def submit(self) -> subprocess.CompletedProcess[str]:
-        flags = ["--catalog=items.ndjson", "--model=model", "--slots=1"]
+    def submit(self, *more: str) -> subprocess.CompletedProcess[str]:
+        flags = ["--catalog=items.ndjson", "--model=model", "--slots=1", *more]
         return self.run("submit", "b", "--pipeline=pipeline.yml", *flags)
+
+    def options(self) -> dict[str, Any]:
+        """Of inference, as the batch's record has them."""
+        record = json.loads((self.folder / "outputs/b/batch.json").read_text())
+        options: dict[str, Any] = record["pipeline"]["steps"][0]["options"]
+        return options
 
     def translations(self, item: str) -> list[str]:
         text = (self.folder / f"outputs/b/items/{item}/translations.jsonl").read_text()
@@ -159,3 +165,17 @@ def test_a_handler_of_batches_is_tried_like_any_other(tmp_path: Path, place: Pla
     tried = place.run("test-handler", "batches")
     assert tried.returncode == ExitCode.OK, tried.stderr
     assert "fra: Good morning." in tried.stdout
+
+
+def test_flags_of_inference_are_kept_and_may_change(place: Place, llm: Llm) -> None:
+    place.items(one=SENTENCES)
+    refused = place.submit("--sentence_timeout=0")
+    assert refused.returncode == ExitCode.USAGE and "--sentence_timeout 0" in refused.stderr
+    assert place.submit("--sentence_timeout=77", "--max_batch_tokens=50").returncode == 0
+    assert place.options() == {"task": "formal", "sentence_timeout": 77, "max_batch_tokens": 50}
+    again = ["submit", "b", "--resume", "--pipeline=pipeline.yml"]
+    assert place.run(*again).returncode == 0
+    assert place.run(*again, "--sentence_timeout=78").returncode == 0
+    (place.folder / "pipeline.yml").write_text(PIPELINE.replace("formal", "other"))
+    refused = place.run(*again)
+    assert refused.returncode == ExitCode.USAGE and "differs from the batch's" in refused.stderr

@@ -17,6 +17,7 @@ from coordinator.errors import BadInput
 from coordinator.inference.backend import Output
 from coordinator.inference.generation import greedy_settings, is_understood
 from coordinator.inference.torch_backend import TorchBackend, load_torch
+from coordinator.inference.torch_probe import measured_budget
 from tests.support import REPOSITORY
 
 ARCHITECTURES = list(tiny_models.ARCHITECTURES)
@@ -194,6 +195,27 @@ def test_threads_that_encode_and_decode_do_not_disturb_each_other(make: Make) ->
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_token_budget_is_tried_with_the_longest_of_all(
+    make: Make, monkeypatch: pytest.MonkeyPatch, architecture: str
+) -> None:
+    """No GPU is here: what torch says of one is made up, what is written is not."""
+    backend = load_torch(make(architecture), "cpu")
+    writer = backend.writer
+    assert writer is not None and measured_budget(backend) is None
+    assert writer.exhaust(2, 7) == 1 + SHORT.max_length
+    tried: list[tuple[int, int]] = []
+    monkeypatch.setattr(writer, "exhaust", lambda *given: tried.append(given))
+    for name in ("empty_cache", "reset_peak_memory_stats"):
+        monkeypatch.setattr(torch.cuda, name, lambda: None)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (60, 100))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 20)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: 10 * tried[-1][0])
+    backend.device = "cuda"
+    assert measured_budget(backend) == 4 * backend.longest
+    assert tried == [(n, backend.longest) for n in (1, 2, 4, 8)]
 
 
 def test_rows_that_have_ended_are_not_computed_on(make: Make, lines: list[str]) -> None:

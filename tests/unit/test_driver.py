@@ -23,7 +23,16 @@ from coordinator.errors import ClusterUnavailable, JobRefused, StorageUnavailabl
 from coordinator.ledger import Ledger, PortableLedger
 from coordinator.pipelines import Pipeline
 from coordinator.storage import Storage, open_storage
-from tests.fakes import HUNG, NO_DATA, NOT_BEGUN, OK, FakeCluster, FakeWorker, HandClock
+from tests.fakes import (
+    HANDED_BACK,
+    HUNG,
+    NO_DATA,
+    NOT_BEGUN,
+    OK,
+    FakeCluster,
+    FakeWorker,
+    HandClock,
+)
 
 S, K, I = AttemptState, FailureKind, ItemState  # noqa: E741
 KILLED = Ending(exit_code=137, signal=9)
@@ -363,6 +372,35 @@ def test_where_some_were_begun_only_those_are_charged(tmp_path: Path) -> None:
     assert [d.memory_step for d in world.ledger.out()] == [0, 0]  # scoring, and what was returned
     world.finish()
     assert set(world.states().values()) == {"succeeded"}
+
+
+def test_what_a_stopped_worker_hands_back_is_not_charged(tmp_path: Path) -> None:
+    world = World(tmp_path, count=3, lanes=None, steps=pipeline(3))
+    world.behave({(1, "i1"): HANDED_BACK, (1, "i2"): HUNG})
+    world.tick()
+    world.work(Ending(exit_code=75))
+    world.tick()
+    assert world.history("i0")[0] == (0, 1, "succeeded", None)
+    assert world.history("i1")[0] == (0, 1, "returned", None)
+    assert world.history("i2")[0] == (0, 1, "failed", "infrastructure")
+    world.finish()
+    assert set(world.states().values()) == {"succeeded"}
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind"),
+    [
+        (Ending(exit_code=75), "infrastructure"),  # again and again, or it would go on for ever
+        (Ending(exit_code=75, stop=StopReason.TIME_LIMIT), "timeout"),
+    ],
+)
+def test_a_pack_that_hands_all_back_is_charged(tmp_path: Path, ending: Ending, kind: str) -> None:
+    world = World(tmp_path, count=2, lanes=None, steps=pipeline(2))
+    world.worker.behaviour = lambda _: HANDED_BACK
+    world.tick()
+    world.work(ending)
+    world.tick()
+    assert [world.history(f"i{n}")[0] for n in range(2)] == [(0, 1, "failed", kind)] * 2
 
 
 def test_a_drained_pack_that_began_nothing_is_not_charged(tmp_path: Path) -> None:

@@ -27,8 +27,9 @@ class Bench:
     def __init__(self, folder: Path, **options: Any) -> None:
         self.batches: list[BatchRecord] = []
         self.lines: list[str] = []
+        self.losses: list[str] = []
         chosen = InferenceOptions(**{"sentence_timeout": 20.0, "device": "cpu", **options})
-        told = self.batches.append, self.lines.append
+        told = self.batches.append, self.lines.append, self.losses.append
         self.engine = Engine(folder, chosen, *told, command=COMMAND)
         self.found: dict[str, Translated | Exception] = {}
 
@@ -281,7 +282,7 @@ def test_a_process_that_is_killed_from_outside_is_replaced(tmp_path: Path) -> No
 
 def test_a_model_that_always_dies_fails_soon(tmp_path: Path) -> None:
     texts = [item(f"i{n}", *(f"EXIT {n} {m}" for m in range(50))) for n in range(50)]
-    with pytest.raises(ModelError, match="lost 8 times in a row.*exit code 3"):
+    with pytest.raises(ModelError, match="died of one sentence after the other.*exit code 3"):
         run(tmp_path / "mixing", texts)
 
 

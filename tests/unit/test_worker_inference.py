@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 
-from coordinator.domain.handoff import Handoff, HandoffItem, InputRef, Outcome, parse_outcome
+from coordinator.domain.handoff import (
+    Handoff,
+    HandoffItem,
+    InputRef,
+    Outcome,
+    is_handed_back,
+    parse_outcome,
+)
 from coordinator.domain.paths import BatchKeys
 from coordinator.domain.states import FailureKind
 from coordinator.storage import Storage, open_storage
@@ -26,6 +33,7 @@ def load(self, model_dir, device):
 
 def translate(self, sentences, source, target):
     print("asked for", len(sentences))
+    (self.folder / "pid").write_text(str(__import__("os").getpid()))
     for sentence in sentences:
         self.act(sentence)
     return [sentence.upper() for sentence in sentences]
@@ -44,6 +52,16 @@ def act(self, sentence):
         (self.folder / "waiting").touch()
         while not (self.folder / "go").exists():
             time.sleep(0.01)
+"""
+
+SLOW_TO_LOAD = """
+class Handler:
+    def load(self, model_dir, device):
+        (model_dir / "loading").touch()
+        __import__("time").sleep(1000)
+
+    def translate(self, sentences, source, target):
+        return sentences
 """
 
 
@@ -74,12 +92,29 @@ class Place:
     def run(self) -> int:
         return run_worker(str(self.root / "out"), KEY)
 
+    def start(self) -> subprocess.Popen[bytes]:
+        """In a process of its own, and a group of its own."""
+        command = [sys.executable, "-m", "coordinator.workers", str(self.root / "out"), KEY]
+        return subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def wait_for(self, mark: str) -> None:
+        """Until the handler has left it in its folder."""
+        end = time.monotonic() + 60
+        while not (self.model / mark).exists():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
     def outcome(self, name: str) -> Outcome | None:
         key = BatchKeys("b").attempt(name, "s", 1).outcome
         return parse_outcome(self.storage.read(key)) if self.storage.size(key) else None
 
     def is_begun(self, name: str) -> bool:
         return self.storage.size(BatchKeys("b").attempt(name, "s", 1).begun) is not None
+
+    def is_charged(self, name: str) -> bool:
+        """Whether it was begun and not handed back."""
+        key = BatchKeys("b").attempt(name, "s", 1).begun
+        return self.is_begun(name) and not is_handed_back(self.storage.read(key))
 
     def lines(self, name: str) -> list[str]:
         key = BatchKeys("b").attempt(name, "s", 1).file("translations.jsonl")
@@ -153,15 +188,16 @@ def test_a_model_that_cannot_be_loaded_fails_every_item(place: Place) -> None:
         assert found.failure.kind is K.MODEL_ERROR and "handler.py" in found.failure.message
 
 
-def test_a_model_that_always_dies_fails_every_item(place: Place) -> None:
-    place.put({f"item-{n}": "kill\n" * 300 for n in range(20)})
+def test_a_model_that_always_dies_fails_only_what_was_begun(place: Place) -> None:
+    names = [f"item-{n}" for n in range(40)]
+    place.put(dict.fromkeys(names, "kill\n" * 300))
     assert place.run() == 70
     kinds = [
-        found.failure.kind
-        for n in range(20)
-        if (found := place.outcome(f"item-{n}")) and found.failure
+        found.failure.kind for name in names if (found := place.outcome(name)) and found.failure
     ]
-    assert kinds == [K.OUT_OF_MEMORY] * 20
+    begun = sum(map(place.is_begun, names))
+    assert kinds == [K.OUT_OF_MEMORY] * begun and 0 < begun < 20
+    assert not place.is_begun("item-39")
 
 
 def test_a_repeated_run_does_only_what_is_left(place: Place) -> None:
@@ -177,12 +213,8 @@ def test_a_repeated_run_does_only_what_is_left(place: Place) -> None:
 def test_a_stop_finishes_the_batch_in_hand(place: Place, number: int) -> None:
     """It goes to the whole group, the model's process among it."""
     place.put({"one": "wait\n", **{f"item-{n}": "a\n" for n in range(40)}})
-    command = [sys.executable, "-m", "coordinator.workers", str(place.root / "out"), KEY]
-    worker = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
-    end = time.monotonic() + 30
-    while not (place.model / "waiting").exists():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    worker = place.start()
+    place.wait_for("waiting")
     os.killpg(worker.pid, number)
     time.sleep(0.5)
     (place.model / "go").touch()
@@ -191,5 +223,37 @@ def test_a_stop_finishes_the_batch_in_hand(place: Place, number: int) -> None:
     assert not place.is_begun("item-39")
     for n in range(40):
         found = place.outcome(f"item-{n}")
-        assert found is None or found.status == "succeeded"
+        assert found.status == "succeeded" if found else not place.is_charged(f"item-{n}")
     assert place.run() == 0 and place.lines("item-39") == ["A"]
+
+
+def test_a_stop_while_the_model_loads_begins_nothing(place: Place) -> None:
+    (place.model / "handler.py").write_text(SLOW_TO_LOAD)
+    place.put({"one": "a\n"})
+    worker = place.start()
+    place.wait_for("loading")
+    os.killpg(worker.pid, signal.SIGTERM)
+    assert worker.wait(30) == 75
+    assert place.outcome("one") is None and not place.is_begun("one")
+
+
+def test_a_load_that_takes_too_long_is_named(place: Place) -> None:
+    (place.model / "handler.py").write_text(SLOW_TO_LOAD)
+    place.put({"one": "a\n"}, load_timeout=1.0)
+    assert place.run() == 70
+    found = place.outcome("one")
+    assert found is not None and found.failure is not None
+    assert found.failure.kind is K.TIMEOUT and "load_timeout" in found.failure.message
+
+
+def test_a_worker_that_is_killed_takes_its_model_along(place: Place) -> None:
+    place.put({"one": "a\n", "two": "hang\n"})
+    worker = place.start()
+    place.wait_for("pid")
+    model = int((place.model / "pid").read_text())
+    worker.kill()
+    worker.wait()
+    end = time.monotonic() + 20
+    while Path(f"/proc/{model}/cmdline").exists() and Path(f"/proc/{model}/cmdline").read_bytes():
+        assert time.monotonic() < end
+        time.sleep(0.02)

@@ -37,7 +37,7 @@ def load_backend(folder: Path, options: InferenceOptions, device: str | None) ->
 
             return load_ctranslate2(folder, options, device)
         case "huggingface":
-            _let_others_work()
+            _let_others_work(options.processes or 1)
             with needed("huggingface", "torch"):
                 from coordinator.inference.torch_backend import load_torch
                 from coordinator.inference.torch_probe import measured_budget
@@ -48,10 +48,12 @@ def load_backend(folder: Path, options: InferenceOptions, device: str | None) ->
             return backend
 
 
-def _let_others_work() -> None:
-    """Before torch is imported: its idle threads are to sleep, not to spin.
+def _let_others_work(processes: int) -> None:
+    """Before torch is imported: the threads of so many processes share the cores, idle ones sleep.
 
     Several jobs share a machine. Where they have more threads than it has cores, spinning ones
-    made translation ten to twenty times slower. The user's own setting stands.
+    made translation ten to twenty times slower. The user's own settings stand.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    threads = len(os.sched_getaffinity(0)) // processes
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(threads, 1)))

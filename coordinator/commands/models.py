@@ -21,6 +21,7 @@ from coordinator.storage.manifests import (
     check_files,
     hash_problem,
     local_manifest,
+    local_sizes,
     not_as_manifest,
     read_manifest,
     size_problems,
@@ -40,12 +41,22 @@ class Model:
 
 
 def checked_model(
-    location: str, *, trust_code: bool = False, on_bytes: OnBytes = lambda _count: None
+    location: str,
+    *,
+    trust_code: bool = False,
+    hashed: bool = True,
+    on_bytes: OnBytes = lambda _count: None,
 ) -> Model:
     """The model in a folder, here or in a bucket, with its manifest.
 
     Files here are checked by hash, those of a bucket by size; where they are used, both are.
     Weights here that have no manifest are given one, which the batch takes along.
+
+    Args:
+        location: a folder, or s3://bucket/prefix.
+        trust_code: whether a handler may come from a bucket.
+        hashed: False = a quick look: only sizes are compared, and no manifest is made.
+        on_bytes: is told of what is read for hashes.
 
     Raises:
         UsageError: it cannot be used.
@@ -55,7 +66,10 @@ def checked_model(
         with sketched_folder(address) as folder, _called(address, folder):
             kind = check_model(folder)
             refuse_foreign_code(address, folder, trusted=trust_code)
-        return Model(address, kind, _manifest(address, kind, on_bytes))
+        manifest = _manifest(address, on_bytes if hashed else None)
+        if manifest is None and hashed and kind != "handler" and not is_remote(address):
+            manifest = _of_weights(local_manifest(Path(address), on_bytes))
+        return Model(address, kind, manifest)
 
 
 def make_manifest(location: str, on_bytes: OnBytes = lambda _count: None) -> Manifest:
@@ -108,26 +122,28 @@ def _refuse_other(address: str, manifest: Manifest, found: Manifest) -> None:
         raise not_as_manifest(address, problems)
 
 
-def _manifest(address: str, kind: str, on_bytes: OnBytes) -> Manifest | None:
-    """The manifest that lies there, checked; else one that is made here, of weights only."""
+def _manifest(address: str, on_bytes: OnBytes | None) -> Manifest | None:
+    """The manifest that lies there, checked; None where there is none."""
     storage = open_storage(address)
     manifest = read_manifest(storage)
-    if manifest is not None:
-        if problems := _problems(storage, manifest, on_bytes):
-            raise not_as_manifest(address, problems)
-        return manifest
-    if kind == "handler" or is_remote(address):
-        return None
-    return _of_weights(local_manifest(Path(address), on_bytes))
+    if manifest is not None and (problems := _problems(storage, manifest, on_bytes)):
+        raise not_as_manifest(address, problems)
+    return manifest
 
 
-def _problems(storage: Storage, manifest: Manifest, on_bytes: OnBytes) -> list[Problem]:
-    if not is_remote(storage.uri):
-        return check_files(Path(storage.uri), manifest, None, on_bytes)
+def _problems(storage: Storage, manifest: Manifest, on_bytes: OnBytes | None) -> list[Problem]:
+    folder = Path(storage.uri)
+    if is_remote(storage.uri):
+        return size_problems(manifest, _stored_sizes(storage, manifest), storage.uri)
+    if on_bytes is None:
+        return size_problems(manifest, local_sizes(folder, manifest), storage.uri)
+    return check_files(folder, manifest, None, on_bytes)
+
+
+def _stored_sizes(storage: Storage, manifest: Manifest) -> dict[str, int]:
     names = [file.name for file in manifest.files]
     found = zip(names, ordered_map(storage.size, names), strict=True)
-    sizes = {name: size for name, size in found if size is not None}
-    return size_problems(manifest, sizes, storage.uri)
+    return {name: size for name, size in found if size is not None}
 
 
 def _of_weights(manifest: Manifest) -> Manifest:

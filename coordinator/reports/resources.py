@@ -89,8 +89,8 @@ def _together(members: Sequence[Usage]) -> Usage:
 
 
 def _values(usage: Usage, *, peak: bool) -> tuple[float | None, ...]:
-    uses = (usage.uses.get(column) for column in COLUMNS)
-    return tuple(use and (use.peak if peak else use.mean) for use in uses)
+    found = (usage.uses.get(column) for column in COLUMNS)
+    return tuple(None if use is None else (use.peak if peak else use.mean) for use in found)
 
 
 def _cells(usage: Usage, node: str) -> list[Cell]:

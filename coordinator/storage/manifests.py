@@ -75,7 +75,7 @@ def check_files(
     What was found right is remembered in the file `memo`: files are not hashed again as long as
     neither they nor the machine's uptime show that anything was written since.
     """
-    problems = size_problems(manifest, _sizes(folder, manifest), str(folder))
+    problems = size_problems(manifest, local_sizes(folder, manifest), str(folder))
     if problems or (memo is not None and _is_remembered(folder, manifest, memo)):
         return problems
     stamp = _stamp(folder, manifest)  # before: what is written meanwhile is looked at again
@@ -110,7 +110,8 @@ def _size_fault(file: ManifestFile, found: int | None) -> str:
     return f"it has {found:,} bytes, the manifest says {file.size:,}"
 
 
-def _sizes(folder: Path, manifest: Manifest) -> dict[str, int]:
+def local_sizes(folder: Path, manifest: Manifest) -> dict[str, int]:
+    """Name -> bytes of those of the manifest's files that are there."""
     paths = {file.name: folder / file.name for file in manifest.files}
     return {name: path.stat().st_size for name, path in paths.items() if path.is_file()}
 

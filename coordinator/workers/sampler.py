@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 
@@ -96,8 +96,8 @@ def _node_disk() -> Values:
 
 
 def _node_network() -> Values:
-    network = psutil.net_io_counters()
-    if not network:
+    network: Any = psutil.net_io_counters()  # None where there is no interface
+    if network is None:
         return {}
     return {"node_received": network.bytes_recv, "node_sent": network.bytes_sent}
 

@@ -51,7 +51,7 @@ def write_diagnostics(log_dir: Path, batch: str | None, folder: Path) -> int:
 
 def _writer(folder: Path) -> Any:
     try:
-        from tensorboardX import SummaryWriter
+        from tensorboardX.writer import SummaryWriter
     except ImportError as error:
         raise UsageError(
             "event files for TensorBoard cannot be written",

@@ -26,9 +26,10 @@ class Gpus:
 
 def _opened(visible: str | None) -> tuple[Any, list[Any]]:
     try:
-        import pynvml as nvml  # nvidia-ml-py: an extra
+        import pynvml  # nvidia-ml-py: an extra
     except ImportError:
         return None, []
+    nvml: Any = pynvml
     try:
         nvml.nvmlInit()
         return nvml, [_handle(nvml, name) for name in _names(nvml, visible)]

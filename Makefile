@@ -54,8 +54,9 @@ $(STAMP)worker: $(STAMP)core requirements-worker.txt
 	$(UV_PIP) -r requirements.txt -r requirements-worker.txt
 	@touch $@
 
-$(STAMP)dev: $(STAMP)core requirements-dev.txt requirements-fast.txt requirements-labels.txt
-	$(UV_PIP) -r requirements.txt -r requirements-dev.txt -r requirements-fast.txt -r requirements-labels.txt
+$(STAMP)dev: $(STAMP)core requirements-dev.txt requirements-fast.txt requirements-labels.txt requirements-monitor.txt
+	$(UV_PIP) -r requirements.txt -r requirements-dev.txt -r requirements-fast.txt -r requirements-labels.txt \
+	  -r requirements-monitor.txt
 	@touch $@
 
 setup: $(STAMP)worker

@@ -116,6 +116,10 @@ def report(
     report_dir: Annotated[
         Path | None, Parameter(help="folder of the report; default local-reports/<batch>")
     ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        Parameter(help="write what the jobs used to this folder, as TensorBoard's run Diagnostics"),
+    ] = None,
     common: Common = NO_COMMON,
 ) -> int:
     """Turn the logs of a batch into lists, tables and a summary that adds up.
@@ -135,12 +139,19 @@ def report(
         log_dir=common.log_dir,
         run_list=run_list,
         report_dir=report_dir,
+        tensorboard=tensorboard,
     )
-    published = [f"scores beside the outputs: {for_terminal(made.published)}"]
-    document = {**made.summary.to_json(), "published": made.published}
-    output.result(
-        {"report": document}, render(made.summary), *(published if made.published else ())
-    )
+    beside = [f"scores beside the outputs: {for_terminal(made.published)}"]
+    lines = beside if made.published else []
+    if tensorboard:
+        shown = for_terminal(str(tensorboard))
+        lines.append(f"{made.diagnostics:,} series of use: tensorboard --logdir {shown}")
+    document = {
+        **made.summary.to_json(),
+        "published": made.published,
+        "diagnostics": made.diagnostics,
+    }
+    output.result({"report": document}, render(made.summary), *lines)
     return ExitCode.OK
 
 

@@ -85,6 +85,15 @@ def submit(
             negative="",
         ),
     ] = False,
+    trust_model_code: Annotated[
+        bool,
+        Parameter(
+            name="--trust-model-code",
+            group=_WHAT,
+            help="run a handler.py that comes from a bucket",
+            negative="",
+        ),
+    ] = False,
     skip_bad: Annotated[
         bool,
         Parameter(
@@ -127,6 +136,7 @@ def submit(
         "cluster": cluster,
         "nomad_addr": nomad_addr,
         "job_vars": job_vars,
+        "trust_model_code": trust_model_code or None,
         "use_local_creds": use_local_creds or None,
         **tuning.given(),
     }

@@ -31,7 +31,7 @@ from coordinator.errors import (
 from coordinator.ledger import FILE
 from coordinator.pipelines import Pipeline, Step, read_pipeline
 from coordinator.settings import Settings
-from coordinator.storage import Storage, open_storage
+from coordinator.storage import Storage, is_remote, open_storage
 from coordinator.storage.aws_keys import caller_keys
 
 T = TypeVar("T")
@@ -78,6 +78,7 @@ class Plan:
             "pipeline": self.record.pipeline.name,
             "model": self.record.model,
             "model_kind": self.model_kind,
+            "model_manifest": self.record.manifest.digest if self.record.manifest else None,
             "items": len(chosen.items),
             "listed": chosen.listed,
             "repeated": chosen.repeated,
@@ -132,7 +133,7 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
     """
     settings, checks = request.settings, Checks()
     pipeline = checks.run(lambda: _pipeline(settings))
-    model = checks.run(lambda: _model(settings, pipeline))
+    model = checks.run(lambda: _model(settings, pipeline, on_progress))
     storage = checks.run(lambda: _writable("--output_root", output_root_of(request, pipeline)))
     checks.run(lambda: _writable("--log_dir", str(settings.log_dir.absolute())))
     checks.run(lambda: _writable("--state_dir", str(settings.state_dir.absolute())))
@@ -150,6 +151,8 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
         pipeline=pipeline,
         steps=tuple(step.name for step in pipeline.steps),
         model=model.folder,
+        manifest=model.manifest,
+        trust_model_code=settings.trust_model_code,
         source=source_of(settings, request),
         output_root=storage.uri,
         log_dir=str(settings.log_dir.absolute()),
@@ -158,6 +161,7 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
         keep_jobs=settings.keep_jobs if settings.keep_jobs is not None else place.keeps_jobs,
         save_ledger=settings.save_ledger,
         reach=reach_of(settings),
+        monitoring_interval=settings.monitoring_interval_seconds,
         uid=place.uid,
         nomad=place.nomad,
         job_vars=str(settings.job_vars.absolute()) if settings.job_vars else "",
@@ -172,7 +176,7 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
         created_at=clock.now(),
     )
     steps = tuple(_step_plan(step, record, first=not i) for i, step in enumerate(pipeline.steps))
-    warnings = (*place.warnings, *_warnings(record), *_fleeting(settings))
+    warnings = (*place.warnings, *_warnings(record), *_fleeting(settings), *_unknown(model))
     return Plan(record, selection, steps, model.kind, warnings)
 
 
@@ -235,7 +239,7 @@ def _thresholds(settings: Settings, pipeline: Pipeline | None, place: Place | No
     )
 
 
-def _model(settings: Settings, pipeline: Pipeline | None) -> Model:
+def _model(settings: Settings, pipeline: Pipeline | None, on_progress: OnProgress) -> Model:
     needed = pipeline.uses("inference") if pipeline else bool(settings.model)
     if not needed:
         return Model("", "")
@@ -245,7 +249,14 @@ def _model(settings: Settings, pipeline: Pipeline | None) -> Model:
             why="the pipeline runs inference",
             hint="--model FOLDER (or s3://...) with a handler.py or a Hugging Face model",
         )
-    return checked_model(settings.model)
+    read = 0
+
+    def on_bytes(count: int) -> None:
+        nonlocal read
+        read += count
+        on_progress("model, MB", read // 1_000_000, None)
+
+    return checked_model(settings.model, trust_code=settings.trust_model_code, on_bytes=on_bytes)
 
 
 def output_root_of(request: SubmitRequest, pipeline: Pipeline | None) -> str:
@@ -343,6 +354,16 @@ def _fleeting(settings: Settings) -> list[str]:
     return [
         f"the ledger's folder {settings.state_dir} is on no mount: it goes with this container;"
         " mount it, as tools/coordinator-docker does"
+    ]
+
+
+def _unknown(model: Model) -> list[str]:
+    """What no node can check, as nobody has said what it must be."""
+    if model.manifest is not None or not is_remote(model.folder):
+        return []
+    return [
+        f"the model {model.folder} has no manifest, so what nodes fetch is only checked against"
+        f" what came first; coordinator model-manifest {model.folder} makes one"
     ]
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from coordinator import __version__
 from coordinator.bootstrap import Venue
 from coordinator.bootstrap.nomad import NomadPlace
+from coordinator.domain.manifest import Manifest
 from coordinator.domain.paths import LogTree
 from coordinator.domain.reach import Reach
 from coordinator.engine import Batch, Thresholds
@@ -49,6 +50,8 @@ class BatchRecord(BaseModel):
     pipeline: Pipeline
     steps: tuple[str, ...]
     model: str = ""
+    manifest: Manifest | None = None  # what the model's files must be; None = nobody knows
+    trust_model_code: bool = False  # a handler may come from a bucket
     source: str
     output_root: str
     log_dir: str
@@ -62,6 +65,7 @@ class BatchRecord(BaseModel):
     keep_jobs: bool = True  # the cluster remembers jobs that are home
     save_ledger: bool = False  # to the output root, as it goes
     reach: Reach = Reach()  # which servers its jobs may ask
+    monitoring_interval: float = 0.0  # seconds between two looks at a job; 0 = none
     uid: str = ""  # tells two batches of one name apart
     nomad: NomadPlace = NomadPlace()
     job_vars: str = ""  # a file of variables for Nomad's job files
@@ -94,6 +98,9 @@ class BatchRecord(BaseModel):
             keep_jobs=self.keep_jobs,
             max_same_failure=self.max_same_failure,
             reach=self.reach,
+            manifest=self.manifest,
+            trust_model_code=self.trust_model_code,
+            monitoring_interval=self.monitoring_interval,
         )
 
     def to_bytes(self) -> bytes:

@@ -12,6 +12,7 @@ from coordinator.errors import BadInput, BatchMissing
 from coordinator.ledger import Ledger
 from coordinator.reports import ComparisonRow, Summary, compare_scores, local_reports, read_scores
 from coordinator.reports.batches import find_batch
+from coordinator.reports.diagnostics import write_diagnostics
 from coordinator.settings import Settings
 from coordinator.storage import open_storage
 
@@ -25,6 +26,7 @@ class Report:
     summary: Summary
     folder: Path
     published: str  # where the scores were put beside the outputs, or ""
+    diagnostics: int = 0  # dispatches that TensorBoard can show
 
 
 def report(
@@ -35,6 +37,7 @@ def report(
     log_dir: Path | None = None,
     run_list: Path | None = None,
     report_dir: Path | None = None,
+    tensorboard: Path | None = None,
 ) -> Report:
     """Write the report of a batch from its logs alone; publish the scores if its ledger is here.
 
@@ -45,6 +48,7 @@ def report(
         log_dir: read these logs, wherever the batch's own are.
         run_list: the items that should have run; None = the batch's own list.
         report_dir: where to; None = the batch's folder among the reports.
+        tensorboard: a folder for TensorBoard's run of what the dispatches used; None = none.
 
     Raises:
         BadInput: there are no logs, or of several batches.
@@ -55,7 +59,8 @@ def report(
     logs = log_dir or (Path(known.log_dir) if known else settings.log_dir)
     folder = report_dir or settings.report_dir / batch
     summary = local_reports(logs, run_list=run_list, report_dir=folder, batch=batch)
-    return Report(summary, folder, _publish(known, folder / SCORES) if known else "")
+    shown = write_diagnostics(logs, batch, tensorboard) if tensorboard else 0
+    return Report(summary, folder, _publish(known, folder / SCORES) if known else "", shown)
 
 
 def known_record(settings: Settings, batch: str, clock: Clock) -> BatchRecord | None:

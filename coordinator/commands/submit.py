@@ -116,6 +116,8 @@ def _retuned(record: BatchRecord, settings: Settings, given: set[str]) -> BatchR
         "save_ledger",
     )
     changed: dict[str, object] = {n: getattr(settings, n) for n in tunable if n in given}
+    if "monitoring_interval_seconds" in given:
+        changed["monitoring_interval"] = settings.monitoring_interval_seconds
     if "job_vars" in given:
         changed["job_vars"] = str(settings.job_vars.absolute()) if settings.job_vars else ""
     return record.model_copy(update=changed)

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from coordinator.domain.faults import first_error
+from coordinator.domain.manifest import Manifest
 from coordinator.domain.names import file_name_problem
 from coordinator.domain.reach import Reach
 from coordinator.domain.states import FailureKind
@@ -72,10 +74,13 @@ class Handoff(_Document):
     job: str  # inference | scoring | command
     output_root: str  # URI of the store that keys refer to
     model: str = ""  # location of the model, for inference
+    manifest: Manifest | None = None  # what the model's files must be; None = nobody knows
+    trust_model_code: bool = False  # whether a handler may come from a bucket
     options: dict[str, Any] = Field(default_factory=dict)
     outputs: tuple[str, ...] = ()  # file names that a successful item must leave
     items: tuple[HandoffItem, ...]
     reach: Reach = Reach()  # which servers the inputs may be fetched from
+    monitoring_interval: float = Field(default=0, ge=0)  # seconds; 0 = nothing is measured
     sent: Sent | None = None
 
 
@@ -149,10 +154,3 @@ def leaves_all(outcome: Outcome, outputs: Iterable[str]) -> bool:
 
 def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def first_error(error: ValidationError) -> str:
-    """The first fault of a validation error in plain words: `field: what is wrong`."""
-    fault = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in fault["loc"])
-    return f"{where}: {fault['msg']}" if where else fault["msg"]

@@ -25,6 +25,7 @@ from coordinator.domain.handoff import (
 )
 from coordinator.domain.paths import AttemptKeys, DispatchLogs
 from coordinator.domain.states import DONE, AttemptState, ItemState
+from coordinator.domain.usage import MAX_BYTES, parse_series
 from coordinator.domain.verdicts import Ending, StopReason, Verdict, excused, returned, verdict_of
 from coordinator.engine.batch import Batch
 from coordinator.engine.masking import bare, mask_of, masked
@@ -207,6 +208,7 @@ class Collector:
         if mask is not known.mask:
             self._strip_handoff(opened.ended.dispatch)
         note = self._save_logs(opened.ended.dispatch, logs.folder, mask)
+        self._save_usage(opened.ended.dispatch, logs)
         ending = opened.ended.ending
         ended = replace(opened.ended, ending=replace(ending, detail=mask.text(ending.detail)))
         return _Fetched(ended, [self._found(a, mask) for a in opened.attempts], note)
@@ -343,6 +345,15 @@ class Collector:
         except ClusterError as error:
             return mask.text(f"its logs could not be brought home: {error}")
         return ""
+
+    def _save_usage(self, dispatch: Dispatch, logs: DispatchLogs) -> None:
+        """What was measured comes home as numbers alone, whatever lies there."""
+        if not self._batch.monitoring_interval:
+            return
+        with suppress(ObjectMissing, BadInput):
+            with self._storage.open(self._batch.keys.usage(dispatch.name)) as stream:
+                series = parse_series(stream.read(MAX_BYTES + 1))
+            _write(logs.usage, series.to_csv())
 
     def _record(self, dispatch: Dispatch, attempts: Iterable[AttemptRecord]) -> DispatchRecord:
         return DispatchRecord(

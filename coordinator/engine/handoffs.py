@@ -20,9 +20,12 @@ def handoff_of(
         job=step.job,
         output_root=output_root,
         model=batch.model if step.job == "inference" else "",
+        manifest=batch.manifest if step.job == "inference" else None,
+        trust_model_code=batch.trust_model_code,
         options=step.options,
         outputs=step.outputs,
         reach=batch.reach,
+        monitoring_interval=batch.monitoring_interval,
         items=tuple(items),
         sent=Sent(number=dispatch.id, token=dispatch.token, memory_step=dispatch.memory_step),
     )

@@ -18,10 +18,12 @@ from coordinator.reports.lists import (
     SUMMARY_CSV,
     SUMMARY_JSON,
     SUSPICIOUS,
+    USAGE,
     Sorting,
     item_lists,
 )
 from coordinator.reports.reading import BatchLogs, read_batch
+from coordinator.reports.resources import usage_csv, usages_of
 from coordinator.reports.run_list import read_run_list
 from coordinator.reports.summary import Counts, Summary, next_commands
 from coordinator.reports.suspicious import Suspicions, suspicions_of, suspicious_csv
@@ -58,8 +60,9 @@ def local_reports(
     """
     given = read_run_list(run_list) if run_list is not None else None
     tree = Tree(log_dir.resolve())
-    findings = _find(tree, read_batch(tree, find_batch(tree.base, batch), given))
-    files = _files(findings)
+    folder = find_batch(tree.base, batch)
+    findings = _find(tree, read_batch(tree, folder, given))
+    files = {**_files(findings), **_usage_file(tree, folder, findings.logs)}
     summary = _summary(findings, tree, [*files, SUMMARY_JSON], str(log_dir), str(report_dir))
     write_report(report_dir, {**files, SUMMARY_JSON: json_text(summary.to_json())})
     return summary
@@ -118,6 +121,14 @@ def _files(findings: _Findings) -> dict[str, str]:
     if findings.suspicious:
         files[SUSPICIOUS] = suspicious_csv(findings.suspicious)
     return files
+
+
+def _usage_file(tree: Tree, folder: Path, logs: BatchLogs) -> dict[str, str]:
+    usages = usages_of(tree, folder)
+    if not usages:
+        return {}
+    attempts = (attempt for tries in logs.attempts.values() for attempt in tries)
+    return {USAGE: usage_csv(usages, {a.folder.name: a.node for a in attempts})}
 
 
 def _summary(

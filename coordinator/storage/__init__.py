@@ -5,16 +5,24 @@ from urllib.parse import unquote, urlsplit
 
 from coordinator.errors import UsageError
 from coordinator.storage.base import Storage
-from coordinator.storage.folders import folder_address, local_folder, sketched_folder
+from coordinator.storage.folders import (
+    folder_address,
+    held_folder,
+    local_folder,
+    refuse_foreign_code,
+    sketched_folder,
+)
 from coordinator.storage.locations import is_remote, open_location
 
 __all__ = [
     "Storage",
     "folder_address",
+    "held_folder",
     "is_remote",
     "local_folder",
     "open_location",
     "open_storage",
+    "refuse_foreign_code",
     "sketched_folder",
 ]
 

@@ -47,6 +47,7 @@ from coordinator.storage.locations import is_remote, open_location
 from coordinator.workers.discretion import learn_addresses, learn_own, told
 from coordinator.workers.jobs import make_job
 from coordinator.workers.logs import WorkerLog
+from coordinator.workers.monitor import ItemFacts, monitored
 
 _EXITS = {
     FailureKind.BAD_INPUT: WorkerExit.BAD_INPUT,
@@ -67,7 +68,8 @@ def run_worker(output_root: str, handoff_key: str) -> int:
             handoff = read_handoff(storage.read(handoff_key))
             fetching.allow(handoff.reach)
             learn_addresses(handoff)
-            return Frame(handoff, storage, stop).run()
+            with monitored(handoff, storage) as facts:
+                return Frame(handoff, storage, stop, facts).run()
     except CoordinatorError as error:
         WorkerLog().error("dispatch failed", error=str(error), hint=error.hint)
         return _exit_of(kind_of(error))
@@ -86,8 +88,11 @@ class StopFlag:
 class Frame:
     """Runs the items of one handoff."""
 
-    def __init__(self, handoff: Handoff, storage: Storage, stop: StopFlag) -> None:
+    def __init__(
+        self, handoff: Handoff, storage: Storage, stop: StopFlag, measured: ItemFacts
+    ) -> None:
         self._handoff, self._storage, self._stop = handoff, storage, stop
+        self._measured = measured
         self._keys = BatchKeys(handoff.batch)
         self._log = WorkerLog(dispatch=handoff.dispatch, step=handoff.step)
 
@@ -145,7 +150,7 @@ class Frame:
             status="no_data" if done.no_data else "succeeded",
             message=told(done.message),
             files=files,
-            facts=dict(done.facts),
+            facts={**self._measured(began), **done.facts},
         )
 
     def _failed(self, item: HandoffItem, error: Exception, began: float) -> Outcome:
@@ -158,7 +163,12 @@ class Frame:
             error=failure.message,
             traceback=failure.traceback.splitlines(),
         )
-        return Outcome(**self._identity(item, began), status="failed", failure=failure)
+        return Outcome(
+            **self._identity(item, began),
+            status="failed",
+            failure=failure,
+            facts=self._measured(began),
+        )
 
     def _fail_all(self, error: Exception) -> int:
         """Nothing can be worked on: every item fails alike, unless another try may help."""

@@ -12,7 +12,7 @@ from coordinator.domain.text import read_lines
 from coordinator.domain.work import Done
 from coordinator.errors import BadInput
 from coordinator.inference import BatchRecord, load_model
-from coordinator.storage import local_folder
+from coordinator.storage import local_folder, refuse_foreign_code
 from coordinator.workers.logs import WorkerLog
 
 TRANSLATIONS = "translations.jsonl"
@@ -25,11 +25,21 @@ class InferenceJob:
         options = InferenceOptions.model_validate(handoff.options)
         self._log = WorkerLog(dispatch=handoff.dispatch)
         self._model = load_model(
-            local_folder(handoff.model),
+            self._model_folder(handoff),
             device=options.device,
             batch_size=options.batch_size,
             on_batch=self._log_batch,
         )
+
+    def _model_folder(self, handoff: Handoff) -> Path:
+        """Where the model lies on this node, checked as far as it is known what it must be."""
+        began = time.monotonic()
+        folder = local_folder(handoff.model, handoff.manifest)
+        refuse_foreign_code(handoff.model, folder, trusted=handoff.trust_model_code)
+        digest = handoff.manifest.digest if handoff.manifest else None
+        seconds = round(time.monotonic() - began, 3)
+        self._log.info("model here", model=handoff.model, manifest=digest, seconds=seconds)
+        return folder
 
     def run(self, item: HandoffItem, inputs: Mapping[str, Path], out: Path) -> Done:
         if "source" not in inputs:

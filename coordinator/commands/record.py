@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from coordinator import __version__
 from coordinator.bootstrap import Venue
 from coordinator.bootstrap.nomad import NomadPlace
+from coordinator.domain.limits import Limits
 from coordinator.domain.paths import LogTree
 from coordinator.domain.reach import Reach
 from coordinator.engine import Batch, Thresholds
@@ -65,6 +66,9 @@ class BatchRecord(BaseModel):
     uid: str = ""  # tells two batches of one name apart
     nomad: NomadPlace = NomadPlace()
     job_vars: str = ""  # a file of variables for Nomad's job files
+    canary: int = 0  # items, the first, that have to succeed before any other is started
+    limits: Limits = Limits()
+    limited: str = ""  # the same in words, for whoever reads this
     items: int
     items_sha256: str  # of the ids, one a line
     skipped: tuple[Skipped, ...] = ()
@@ -94,6 +98,8 @@ class BatchRecord(BaseModel):
             keep_jobs=self.keep_jobs,
             max_same_failure=self.max_same_failure,
             reach=self.reach,
+            limits=self.limits,
+            canaries=self.canary,
         )
 
     def to_bytes(self) -> bytes:

@@ -8,10 +8,13 @@ from pathlib import Path
 
 from coordinator.domain.handoff import Handoff, HandoffItem
 from coordinator.domain.job_options import InferenceOptions
+from coordinator.domain.limits import TINY_MODEL
+from coordinator.domain.log_events import BATCH
 from coordinator.domain.text import read_lines
 from coordinator.domain.work import Done
 from coordinator.errors import BadInput
 from coordinator.inference import BatchRecord, load_model
+from coordinator.inference.tiny import TINY_FOLDER
 from coordinator.storage import local_folder
 from coordinator.workers.logs import WorkerLog
 
@@ -25,7 +28,7 @@ class InferenceJob:
         options = InferenceOptions.model_validate(handoff.options)
         self._log = WorkerLog(dispatch=handoff.dispatch)
         self._model = load_model(
-            local_folder(handoff.model),
+            _folder(handoff.model),
             device=options.device,
             batch_size=options.batch_size,
             on_batch=self._log_batch,
@@ -45,7 +48,12 @@ class InferenceJob:
         return Done({"sentences": len(sentences), "seconds": time.monotonic() - began})
 
     def _log_batch(self, batch: BatchRecord) -> None:
-        self._log.info("batch", **asdict(batch))
+        self._log.info(BATCH, **asdict(batch))
+
+
+def _folder(model: str) -> Path:
+    """Where the model lies; the stand-in of a smoke run comes with the worker."""
+    return TINY_FOLDER if model == TINY_MODEL else local_folder(model)
 
 
 def _language(item: HandoffItem, end: str) -> str:

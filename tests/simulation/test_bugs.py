@@ -29,6 +29,7 @@ FIRST = {
     "publish_when_the_ledger_is_told": 3,
     "leave_scores_beside_newer_translations": 0,
     "wait_for_what_nomad_left_unknown": 26,
+    "let_others_go_with_the_canaries": 2,
 }
 
 

@@ -98,7 +98,8 @@ def ls(*, common: Common = NO_COMMON) -> int:
             lines.append(f"{name}  cannot be read: {for_terminal(reason)}")
             documents.append({"batch": name, "error": reason})
         else:
-            lines.append(counts_line(found.results))
+            limited = "  (limited)" if found.results.limited else ""
+            lines.append(f"{counts_line(found.results)}{limited}")
             documents.append(found.to_json())
     nothing = f"no batches in {settings.state_dir}"
     output.result({"batches": documents}, *(lines or [nothing]))

@@ -45,6 +45,8 @@ def gate_of(ledger: Ledger, batch: str, canaries: int) -> Gate:
 def _verdict(ledger: Ledger, batch: str, canaries: int) -> str:
     in_order = ledger.items(ItemState.FAILED, ItemState.STOPPED)
     bad = list(takewhile(lambda item: item.seq < canaries, in_order))
+    if not bad:  # whoever only looks on may see them begun again in between
+        return ""
     which = f"{len(bad):,} of the first {canaries:,} items" if canaries > 1 else "the first item"
     return (
         f"canary: {which} did not succeed, so no other is started ({_told(bad[0])})."

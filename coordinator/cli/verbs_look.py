@@ -98,7 +98,8 @@ def ls(*, common: Common = NO_COMMON) -> int:
             lines.append(f"{name}  cannot be read: {for_terminal(reason)}")
             documents.append({"batch": name, "error": reason})
         else:
-            lines.append(counts_line(found.results))
+            limited = "  (limited)" if found.results.limited else ""
+            lines.append(f"{counts_line(found.results)}{limited}")
             documents.append(found.to_json())
     nothing = f"no batches in {settings.state_dir}"
     output.result({"batches": documents}, *(lines or [nothing]))
@@ -202,7 +203,11 @@ def _comparison_table(found: Comparison) -> Table:
 
 
 def _left_out(found: Comparison) -> list[str]:
-    return [
+    limited = {found.a: found.limited_a, found.b: found.limited_b}
+    lines = [f"! {name} is {for_terminal(words)}" for name, words in limited.items() if words]
+    if found.limited_a != found.limited_b:
+        lines.append("! not the same was left out of both: a difference may come of that alone")
+    return lines + [
         f"{len(items):,} items only in {name}, left out of every number"
         for name, items in ((found.a, found.only_a), (found.b, found.only_b))
         if items

@@ -1,5 +1,6 @@
 """Verbs that run batches: submit, resubmit."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,8 @@ from coordinator.cli.words import plural
 from coordinator.commands import resubmit as resubmitting
 from coordinator.commands import submit as submitting
 from coordinator.commands.planning import SubmitRequest, plan_submit
+from coordinator.domain.limits import sentences_from
+from coordinator.domain.shown import for_terminal
 from coordinator.domain.states import FailureKind
 from coordinator.errors import ExitCode, UsageError
 
@@ -68,6 +71,29 @@ def submit(
     limit_items: Annotated[
         int | None,
         Parameter(group=_WHAT, help="only the first N items", validator=validators.Number(gte=1)),
+    ] = None,
+    limit_sentences: Annotated[
+        str | None,
+        Parameter(
+            group=_WHAT,
+            help="only the first N sentences of each text; 4,1,2: of those of dev, devtest, test",
+        ),
+    ] = None,
+    tiny_model: Annotated[
+        bool,
+        Parameter(
+            group=_WHAT,
+            help="no model: a stand-in that answers at once, to try out a pipeline",
+            negative="",
+        ),
+    ] = False,
+    canary: Annotated[
+        int | None,
+        Parameter(
+            group=_WHAT,
+            help="the first N items must succeed before any other is started; 0 = none must",
+            validator=validators.Number(gte=0),
+        ),
     ] = None,
     output_root: Annotated[
         str | None, Parameter(group=_WHAT, help="folder for the outputs; default outputs")
@@ -124,6 +150,9 @@ def submit(
     coordinator submit --pipeline inputs/pipelines/translate-and-score.yml
         --catalog items/collection.json --model models/mine --dry-run
 
+    coordinator submit --pipeline inputs/pipelines/translate-and-score.yml
+        --catalog items/collection.json --limit_items 3 --limit_sentences 4,1,2 --tiny_model
+
     coordinator submit --batch_name my-batch --resume
     """
     output = Output(as_json=common.json)
@@ -147,6 +176,9 @@ def submit(
         item_list=item_list,
         collections=tuple(benchmark_sources),
         limit_items=limit_items,
+        limit_sentences=_sentences(limit_sentences),
+        tiny_model=tiny_model,
+        canary=canary,
         skip_bad=skip_bad,
         output_root=output_root,
     )
@@ -156,7 +188,9 @@ def submit(
             why="a resume checks nothing that could be shown first",
             hint="coordinator status BATCH says what is left; leave out one of the two",
         )
-    resume = resume or (unattended and submitting.is_begun(request))
+    if unattended and not resume and submitting.is_begun(request):
+        # The line is the one that began it: canaries may have been lifted since.
+        resume, request = True, replace(request, canary=None)
     if resume:
         return drive_shown(
             output,
@@ -164,6 +198,18 @@ def submit(
             unattended=unattended,
         )
     return _submit(output, request, dry_run=dry_run, unattended=unattended)
+
+
+def _sentences(text: str | None) -> tuple[int, ...]:
+    """Raises UsageError: not what `--limit_sentences` takes."""
+    try:
+        return sentences_from(text) if text is not None else ()
+    except ValueError as error:
+        raise UsageError(
+            f"--limit_sentences {for_terminal(str(text))} cannot be used",
+            why="it takes one number, or three (of dev, devtest and test), each at least 1",
+            hint="--limit_sentences 4, or --limit_sentences 4,1,2",
+        ) from error
 
 
 def _submit(output: Output, request: SubmitRequest, *, dry_run: bool, unattended: bool) -> int:

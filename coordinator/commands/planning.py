@@ -16,6 +16,7 @@ from coordinator.clock import Clock
 from coordinator.commands.models import Model, checked_model
 from coordinator.commands.placing import UNKNOWN_LANES, Place, place_of
 from coordinator.commands.record import BatchRecord, Skipped, digest_of
+from coordinator.domain.limits import TINY_MODEL, Limits
 from coordinator.domain.names import batch_name_problem
 from coordinator.domain.paths import BatchKeys
 from coordinator.engine import Thresholds, pack_size, thresholds_for
@@ -47,6 +48,9 @@ class SubmitRequest:
     item_list: Path | None = None
     collections: tuple[str, ...] = ()
     limit_items: int | None = None
+    limit_sentences: tuple[int, ...] = ()  # of each text, or of each split; () = all
+    tiny_model: bool = False  # in place of the model
+    canary: int | None = None  # items that must succeed before any other is started
     skip_bad: bool = False
     output_root: str | None = None  # as a flag: it wins over the pipeline's, the settings' does not
 
@@ -84,6 +88,8 @@ class Plan:
             "repeated": chosen.repeated,
             "bad": len(chosen.bad),
             "skipped": [s.model_dump() for s in self.record.skipped],
+            "limited": self.record.limited,
+            "canary": self.record.canary,
             "steps": [vars(step) for step in self.steps],
             "stop_threshold": self.record.stop_threshold,
             "resume_threshold": self.record.resume_threshold,
@@ -133,7 +139,7 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
     """
     settings, checks = request.settings, Checks()
     pipeline = checks.run(lambda: _pipeline(settings))
-    model = checks.run(lambda: _model(settings, pipeline, on_progress))
+    model = checks.run(lambda: _model(request, pipeline, on_progress))
     storage = checks.run(lambda: _writable("--output_root", output_root_of(request, pipeline)))
     checks.run(lambda: _writable("--log_dir", str(settings.log_dir.absolute())))
     checks.run(lambda: _writable("--state_dir", str(settings.state_dir.absolute())))
@@ -146,6 +152,7 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
     if checks.errors:
         raise checks.error()
     assert pipeline and thresholds and model and storage and name and place and selection
+    limits = _limits(request, selection, model)
     record = BatchRecord(
         batch=name,
         pipeline=pipeline,
@@ -170,6 +177,9 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
         wait_seconds=settings.wait_seconds,
         max_same_failure=settings.max_same_failure,
         use_local_creds=settings.use_local_creds,
+        canary=request.canary or 0,
+        limits=limits,
+        limited=str(limits),
         items=len(selection.items),
         items_sha256=digest_of(selection.items.ids()),
         skipped=tuple(Skipped(id=bad.id, reason=str(bad.problem)) for bad in selection.bad),
@@ -239,10 +249,28 @@ def _thresholds(settings: Settings, pipeline: Pipeline | None, place: Place | No
     )
 
 
-def _model(settings: Settings, pipeline: Pipeline | None, on_progress: OnProgress) -> Model:
+def _limits(request: SubmitRequest, selection: Selection, model: Model) -> Limits:
+    """What is left out. Where it is not known whether there were more items, there were."""
+    limit, asked = request.limit_items, len(selection.items) + len(selection.bad)
+    is_cut = limit is not None and asked >= limit
+    if selection.listed is not None:
+        is_cut = limit is not None and selection.listed > limit
+    return Limits(
+        items=limit if is_cut else None,
+        sentences=request.limit_sentences,
+        tiny_model=model.folder == TINY_MODEL,
+    )
+
+
+def _model(
+    request: SubmitRequest, pipeline: Pipeline | None, on_progress: OnProgress
+) -> Model:
+    settings = request.settings
     needed = pipeline.uses("inference") if pipeline else bool(settings.model)
     if not needed:
         return Model("", "")
+    if request.tiny_model:
+        return Model(TINY_MODEL, "a stand-in: it translates nothing")
     if not settings.model:
         raise ModelError(
             "no model was given",

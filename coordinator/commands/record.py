@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from coordinator import __version__
 from coordinator.bootstrap import Venue
 from coordinator.bootstrap.nomad import NomadPlace
+from coordinator.domain.limits import Limits
 from coordinator.domain.manifest import Manifest
 from coordinator.domain.paths import LogTree
 from coordinator.domain.reach import Reach
@@ -69,6 +70,9 @@ class BatchRecord(BaseModel):
     uid: str = ""  # tells two batches of one name apart
     nomad: NomadPlace = NomadPlace()
     job_vars: str = ""  # a file of variables for Nomad's job files
+    canary: int = 0  # items, the first, that have to succeed before any other is started
+    limits: Limits = Limits()
+    limited: str = ""  # the same in words, for whoever reads this
     items: int
     items_sha256: str  # of the ids, one a line
     skipped: tuple[Skipped, ...] = ()
@@ -101,6 +105,8 @@ class BatchRecord(BaseModel):
             manifest=self.manifest,
             trust_model_code=self.trust_model_code,
             monitoring_interval=self.monitoring_interval,
+            limits=self.limits,
+            canaries=self.canary,
         )
 
     def to_bytes(self) -> bytes:

@@ -10,7 +10,14 @@ from coordinator.commands.record import BatchRecord, record_of
 from coordinator.domain.paths import BatchKeys
 from coordinator.errors import BadInput, BatchMissing
 from coordinator.ledger import Ledger
-from coordinator.reports import ComparisonRow, Summary, compare_scores, local_reports, read_scores
+from coordinator.reports import (
+    ComparisonRow,
+    Summary,
+    compare_scores,
+    local_reports,
+    read_limited,
+    read_scores,
+)
 from coordinator.reports.batches import find_batch
 from coordinator.reports.diagnostics import write_diagnostics
 from coordinator.settings import Settings
@@ -94,6 +101,8 @@ class Comparison:
     common: tuple[str, ...]  # items
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
+    limited_a: str = ""  # what was left out of it, in words
+    limited_b: str = ""
 
 
 def compare(settings: Settings, a: str, b: str, clock: Clock) -> Comparison:
@@ -102,6 +111,7 @@ def compare(settings: Settings, a: str, b: str, clock: Clock) -> Comparison:
     Raises:
         BadInput: a batch without logs, or without scores.
     """
+    limited = {name: read_limited(_logs_of(settings, name, clock), name) for name in (a, b)}
     scores = {name: _scores(settings, name, clock) for name in (a, b)}
     return Comparison(
         a,
@@ -110,15 +120,21 @@ def compare(settings: Settings, a: str, b: str, clock: Clock) -> Comparison:
         tuple(sorted(scores[a].keys() & scores[b].keys())),
         tuple(sorted(scores[a].keys() - scores[b].keys())),
         tuple(sorted(scores[b].keys() - scores[a].keys())),
+        limited[a],
+        limited[b],
     )
 
 
 def _scores(settings: Settings, batch: str, clock: Clock) -> Mapping[str, Mapping[str, float]]:
-    known = known_record(settings, batch, clock)
-    scores = read_scores(Path(known.log_dir) if known else settings.log_dir, batch)
+    scores = read_scores(_logs_of(settings, batch, clock), batch)
     if not scores:
         raise BadInput(
             f"batch {batch} has no scores",
             hint=f"coordinator status {batch} says how far it is",
         )
     return scores
+
+
+def _logs_of(settings: Settings, batch: str, clock: Clock) -> Path:
+    known = known_record(settings, batch, clock)
+    return Path(known.log_dir) if known else settings.log_dir

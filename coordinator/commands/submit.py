@@ -72,7 +72,7 @@ def resume(request: SubmitRequest, given: set[str], clock: Clock, watch: Watch) 
     def prepare(ledger: Ledger) -> None:
         record = record_of(ledger)
         _refuse_contradictions(record, request, given)
-        changed = _retuned(record, request.settings, given)
+        changed = _retuned(record, request, given)
         if changed != record:
             changed.to_batch()  # checks the thresholds
             ledger.set_record(as_document(changed))
@@ -94,7 +94,7 @@ def _from_elsewhere(request: SubmitRequest, given: set[str], clock: Clock) -> Pl
     root = output_root_of(request, pipeline)
     if ledger.exists():
         root = _record_at(settings, request.batch_name or "", clock).output_root
-    return Place(settings, root, lambda record: _retuned(record, settings, given))
+    return Place(settings, root, lambda record: _retuned(record, request, given))
 
 
 def _record_at(settings: Settings, batch: str, clock: Clock) -> BatchRecord:
@@ -105,7 +105,8 @@ def _record_at(settings: Settings, batch: str, clock: Clock) -> BatchRecord:
         ledger.close()
 
 
-def _retuned(record: BatchRecord, settings: Settings, given: set[str]) -> BatchRecord:
+def _retuned(record: BatchRecord, request: SubmitRequest, given: set[str]) -> BatchRecord:
+    settings = request.settings
     tunable = (
         "stop_threshold",
         "resume_threshold",
@@ -118,6 +119,8 @@ def _retuned(record: BatchRecord, settings: Settings, given: set[str]) -> BatchR
     changed: dict[str, object] = {n: getattr(settings, n) for n in tunable if n in given}
     if "monitoring_interval_seconds" in given:
         changed["monitoring_interval"] = settings.monitoring_interval_seconds
+    if request.canary is not None:
+        changed["canary"] = request.canary
     if "job_vars" in given:
         changed["job_vars"] = str(settings.job_vars.absolute()) if settings.job_vars else ""
     return record.model_copy(update=changed)
@@ -141,6 +144,10 @@ def _refuse_contradictions(record: BatchRecord, request: SubmitRequest, given: s
         problems.append(Problem("--catalog", f"the batch's items are from {record.source}"))
     if request.limit_items is not None and request.limit_items < record.items:
         problems.append(Problem("--limit_items", f"the batch has {record.items} items"))
+    if request.limit_sentences not in ((), record.limits.sentences):
+        problems.append(Problem("--limit_sentences", f"the batch has {_sentences_of(record)}"))
+    if request.tiny_model and not record.limits.tiny_model:
+        problems.append(Problem("--tiny_model", f"the batch runs with {record.model or 'none'}"))
     if request.item_list and not _lists_the_same(request.item_list, record):
         problems.append(Problem("--item_list", f"{request.item_list} names other items"))
     if problems:
@@ -149,6 +156,11 @@ def _refuse_contradictions(record: BatchRecord, request: SubmitRequest, given: s
             problems=problems,
             hint=f"leave them out: --batch_name {record.batch} --resume; or choose a new name",
         )
+
+
+def _sentences_of(record: BatchRecord) -> str:
+    numbers = ",".join(map(str, record.limits.sentences))
+    return f"--limit_sentences {numbers}" if numbers else "all sentences"
 
 
 def _lists_the_same(item_list: Path, record: BatchRecord) -> bool:

@@ -45,6 +45,7 @@ class InputRef(_Document):
     key: str = ""
     href: str = ""
     sha256: str = ""  # "" = unknown
+    lines: int = Field(default=0, ge=0)  # of a text only so many, from its beginning; 0 = all
 
 
 class HandoffItem(_Document):
@@ -82,6 +83,7 @@ class Handoff(_Document):
     reach: Reach = Reach()  # which servers the inputs may be fetched from
     monitoring_interval: float = Field(default=0, ge=0)  # seconds; 0 = nothing is measured
     sent: Sent | None = None
+    limited: str = ""  # what was left out of the batch, in words that go into what comes of it
 
 
 class Failure(_Document):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from coordinator.cluster import Resources
+from coordinator.domain.limits import Limits
 from coordinator.domain.manifest import Manifest
 from coordinator.domain.names import JobName, unit_of_item, unit_of_pack
 from coordinator.domain.paths import BatchKeys, LogTree
@@ -29,6 +30,8 @@ class Batch:
     manifest: Manifest | None = None  # what the model's files must be; None = nobody knows
     trust_model_code: bool = False  # whether a handler may come from a bucket
     monitoring_interval: float = 0.0  # seconds between two looks at a job; 0 = none
+    limits: Limits = field(default_factory=Limits)  # what is left out, for a quick try
+    canaries: int = 0  # items, the first of the list, that have to succeed before any other starts
 
     @property
     def keys(self) -> BatchKeys:

@@ -17,6 +17,7 @@ from coordinator.domain.states import AttemptState as S
 from coordinator.domain.states import FailureKind
 from coordinator.domain.verdicts import Verdict
 from coordinator.engine.batch import Batch
+from coordinator.engine.canary import Gate, gate_of
 from coordinator.engine.collect import Collector
 from coordinator.engine.handoffs import handoff_of
 from coordinator.engine.packs import most_out, pack_size
@@ -63,10 +64,16 @@ class Dispatcher:
         self.paused = ledger.was_paused()
         self._sending: deque[tuple[_Burst, Future[list[JobId | CoordinatorError]]]] = deque()
         self.held = ""  # why the cluster should not be sent anything now
+        self._gate = Gate()
 
     def retune(self, batch: Batch) -> None:
         """Go on with other thresholds and waits."""
         self._batch = batch
+
+    @property
+    def why_held(self) -> str:
+        """Why no more is sent now, or not of all items; "" = all that may go goes."""
+        return self.held or self._gate.held
 
     def settle(self, claimed: Sequence[Dispatch]) -> int:
         """Finish what a crash or an outage left claimed; how many the cluster had already."""
@@ -153,9 +160,15 @@ class Dispatcher:
         self._log.info("paused" if paused else "resumed", why=why)
         return tally
 
+    def update_gate(self) -> Gate:
+        """How the canaries stand."""
+        self._gate = gate_of(self._ledger, self._batch.name, self._batch.canaries)
+        return self._gate
+
     def _next_packs(self, most: int) -> list[Sequence[Attempt]]:
         """Work on items in flight goes first, later steps before earlier ones; then new items."""
         tally = self.update_pause()
+        self.update_gate()
         steps = range(len(self._batch.pipeline.steps) - 1, -1, -1)
         for step in steps:
             sizes = [self._largest(step)] * most
@@ -172,7 +185,8 @@ class Dispatcher:
         self, step: int, sizes: Sequence[int], *, fresh: bool
     ) -> list[Sequence[Attempt]]:
         """Ready attempts in packs of these sizes, as far as they go."""
-        ready = self._ledger.ready(step, fresh=fresh, limit=sum(sizes))
+        first = self._gate.first if fresh else None  # what was begun before goes on
+        ready = self._ledger.ready(step, fresh=fresh, limit=sum(sizes), first=first)
         ends = [*accumulate(sizes)]
         packs = [ready[end - size : end] for size, end in zip(sizes, ends, strict=True)]
         return [pack for pack in packs if pack]
@@ -183,7 +197,7 @@ class Dispatcher:
     def _sizes(self, step: int, tally: Tally, room: int, most: int) -> list[int]:
         """Of packs of new items, each from what those before it leave."""
         sizes: list[int] = []
-        ready = tally.of_step(step, S.READY)
+        ready = min(tally.of_step(step, S.READY), self._gate.first or tally.total)
         while room > 0 and len(sizes) < most:
             share = pack_size(ready, lanes=self._cluster.lanes, largest=self._largest(step))
             sizes.append(min(room, share))

@@ -168,14 +168,25 @@ class Ledger:
     def attempts_of(self, dispatch: Dispatch) -> list[Attempt]:
         return [Attempt.of(row) for row in self._rows("attempts_of_dispatch", dispatch=dispatch.id)]
 
-    def ready(self, step: int, *, fresh: bool, limit: int) -> list[Attempt]:
-        """Attempts that may be dispatched together: of one step and memory size."""
-        when = {"step": step, "fresh": int(fresh), "now": self._clock.now()}
-        first = self._rows("first_memory_step", **when) if limit > 0 else []
-        if not first:
+    def ready(
+        self, step: int, *, fresh: bool, limit: int, first: int | None = None
+    ) -> list[Attempt]:
+        """Attempts that may be dispatched together: of one step and memory size.
+
+        `first`: only of so many items, from the top of the list; None = of all.
+        """
+        of = "" if first is None else "_of_first"
+        when = {"step": step, "fresh": int(fresh), "now": self._clock.now(), "first": first}
+        smallest = self._rows(f"first_memory_step{of}", **when) if limit > 0 else []
+        if not smallest:
             return []
-        found = self._rows("ready", memory_step=first[0][0], limit=limit, **when)
+        found = self._rows(f"ready{of}", memory_step=smallest[0][0], limit=limit, **when)
         return [Attempt.of(row) for row in found]
+
+    def states_of_first(self, count: int) -> dict[ItemState, int]:
+        """State -> how many of the first `count` items of the list are in it."""
+        rows = self._rows("states_of_first", first=count)
+        return {ItemState(row["state"]): row["n"] for row in rows}
 
     def winners(self, attempt: Attempt) -> dict[int, tuple[int, dict[str, str]]]:
         """The newest success of each step before: step -> (attempt number, file name -> sha256)."""

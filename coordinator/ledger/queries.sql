@@ -139,6 +139,21 @@ SELECT memory_step FROM attempts
 WHERE state = 'ready' AND step = :step AND fresh = :fresh AND not_before <= :now
 ORDER BY memory_step LIMIT 1
 
+-- name: ready_of_first
+SELECT a.*, i.id AS item_id, i.document AS document
+FROM items i CROSS JOIN attempts a ON a.item = i.seq AND a.step = :step
+WHERE i.seq < :first AND +a.state = 'ready' AND +a.fresh = :fresh
+      AND +a.memory_step = :memory_step AND a.not_before <= :now
+ORDER BY a.sort_key, a.item LIMIT :limit
+
+-- name: first_memory_step_of_first
+SELECT a.memory_step FROM items i CROSS JOIN attempts a ON a.item = i.seq AND a.step = :step
+WHERE i.seq < :first AND +a.state = 'ready' AND +a.fresh = :fresh AND a.not_before <= :now
+ORDER BY a.memory_step LIMIT 1
+
+-- name: states_of_first
+SELECT state, count(*) AS n FROM items WHERE seq < :first GROUP BY state
+
 -- name: winners
 SELECT step, number, files FROM attempts
 WHERE item = :item AND step < :step AND state = 'succeeded' ORDER BY step, number

@@ -22,7 +22,7 @@ from coordinator.reports.lists import (
     Sorting,
     item_lists,
 )
-from coordinator.reports.reading import BatchLogs, read_batch
+from coordinator.reports.reading import BatchLogs, limited_by_record, read_batch
 from coordinator.reports.resources import usage_csv, usages_of
 from coordinator.reports.run_list import read_run_list
 from coordinator.reports.summary import Counts, Summary, next_commands
@@ -80,6 +80,12 @@ def read_scores(log_dir: Path, batch: str | None) -> Scores:
     return {item: values for item, values in scores.items() if values}
 
 
+def read_limited(log_dir: Path, batch: str | None) -> str:
+    """What its own record says was left out of a batch; "" = nothing. Raises as `read_scores`."""
+    tree = Tree(log_dir.resolve())
+    return limited_by_record(tree, find_batch(tree.base, batch))
+
+
 def sort_items(logs: BatchLogs) -> Sorting:
     """The verdict over every item of the run list, and what lies outside it."""
     ids = logs.run_list.ids
@@ -113,13 +119,14 @@ def _files(findings: _Findings) -> dict[str, str]:
     by_item = {message.item: message for message in findings.messages}
     files = {name: lines_text(items) for name, items in item_lists(sorting).items()}
     files[MESSAGES] = json_text(_by_kind(findings.messages))
-    files[SUMMARY_CSV] = summary_csv(sorting.reports, by_item, findings.logs.skipped, scores)
+    limited, skipped = findings.logs.limited, findings.logs.skipped
+    files[SUMMARY_CSV] = summary_csv(sorting.reports, by_item, skipped, scores, limited)
     if findings.averages:
-        files[SCORES] = scores_csv(scores, findings.averages)
+        files[SCORES] = scores_csv(scores, findings.averages, limited)
         directions = directions_of(sorting.reports)
-        files |= language_files(scores, directions, list(findings.averages))
+        files |= language_files(scores, directions, list(findings.averages), limited)
     if findings.suspicious:
-        files[SUSPICIOUS] = suspicious_csv(findings.suspicious)
+        files[SUSPICIOUS] = suspicious_csv(findings.suspicious, limited)
     return files
 
 
@@ -137,6 +144,7 @@ def _summary(
     sorting, run_list = findings.sorting, findings.logs.run_list
     return Summary(
         batch=findings.logs.batch,
+        limited=findings.logs.limited,
         log_dir=log_dir,
         report_dir=report_dir,
         run_list_source=run_list.source,

@@ -44,6 +44,7 @@ from coordinator.errors import (
 from coordinator.files import sha256_of
 from coordinator.storage import Storage, fetching, open_storage
 from coordinator.storage.locations import is_remote, open_location
+from coordinator.workers.cutting import copy_lines
 from coordinator.workers.discretion import learn_addresses, learn_own, told
 from coordinator.workers.jobs import make_job
 from coordinator.workers.logs import WorkerLog
@@ -103,6 +104,8 @@ class Frame:
         except Exception as error:
             return self._fail_all(error)
         self._log.info("ready", job=self._handoff.job, load_s=round(time.monotonic() - began, 3))
+        if self._handoff.limited:
+            self._log.warning("limited", what=self._handoff.limited)
         exits = [self._run_item(job, item) for item in self._handoff.items]
         return next((code for code in exits if code), WorkerExit.OK)
 
@@ -150,8 +153,13 @@ class Frame:
             status="no_data" if done.no_data else "succeeded",
             message=told(done.message),
             files=files,
-            facts={**self._measured(began), **done.facts},
+            facts=self._marked({**self._measured(began), **done.facts}),
         )
+
+    def _marked(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """The facts, with the word of what was left out of the batch, if anything was."""
+        limited = self._handoff.limited
+        return {**facts, "limited": limited} if limited else dict(facts)
 
     def _failed(self, item: HandoffItem, error: Exception, began: float) -> Outcome:
         learn_own()
@@ -191,11 +199,15 @@ class Frame:
     def _fetched(self, name: str, ref: InputRef, scratch: Path) -> Path:
         if ref.href and not is_remote(ref.href):
             open_location(ref.href, max_bytes=sys.maxsize).close()  # it says why it cannot be read
-            return Path(ref.href)
+            if not ref.lines:
+                return Path(ref.href)
         target = scratch / f"in-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         source = self._storage.open(ref.key) if ref.key else open_location(ref.href)
         with source, target.open("wb") as sink:
-            shutil.copyfileobj(source, sink)
+            if ref.lines:
+                copy_lines(source, sink, ref.lines)
+            else:
+                shutil.copyfileobj(source, sink)
         if ref.sha256 and sha256_of(target) != ref.sha256:
             raise BadInput(f"input {name} is not what the earlier step wrote", why="hash differs")
         return target

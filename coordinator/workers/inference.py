@@ -8,10 +8,13 @@ from pathlib import Path
 
 from coordinator.domain.handoff import Handoff, HandoffItem
 from coordinator.domain.job_options import InferenceOptions
+from coordinator.domain.limits import TINY_MODEL
+from coordinator.domain.log_events import BATCH
 from coordinator.domain.text import read_lines
 from coordinator.domain.work import Done
 from coordinator.errors import BadInput
 from coordinator.inference import BatchRecord, load_model
+from coordinator.inference.tiny import TINY_FOLDER
 from coordinator.storage import local_folder, refuse_foreign_code
 from coordinator.workers.logs import WorkerLog
 
@@ -33,6 +36,8 @@ class InferenceJob:
 
     def _model_folder(self, handoff: Handoff) -> Path:
         """Where the model lies on this node, checked as far as it is known what it must be."""
+        if handoff.model == TINY_MODEL:  # the stand-in comes with the worker
+            return TINY_FOLDER
         began = time.monotonic()
         folder = local_folder(handoff.model, handoff.manifest)
         refuse_foreign_code(handoff.model, folder, trusted=handoff.trust_model_code)
@@ -55,7 +60,7 @@ class InferenceJob:
         return Done({"sentences": len(sentences), "seconds": time.monotonic() - began})
 
     def _log_batch(self, batch: BatchRecord) -> None:
-        self._log.info("batch", **asdict(batch))
+        self._log.info(BATCH, **asdict(batch))
 
 
 def _language(item: HandoffItem, end: str) -> str:

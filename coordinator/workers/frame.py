@@ -90,6 +90,7 @@ class Frame:
         self._handoff, self._storage, self._stop = handoff, storage, stop
         self._keys = BatchKeys(handoff.batch)
         self._log = WorkerLog(dispatch=handoff.dispatch, step=handoff.step)
+        self._load_seconds = 0.0  # until the job was ready; every item of the dispatch tells it
 
     def run(self) -> int:
         try:
@@ -97,7 +98,8 @@ class Frame:
             job = make_job(self._handoff)
         except Exception as error:
             return self._fail_all(error)
-        self._log.info("ready", job=self._handoff.job, load_s=round(time.monotonic() - began, 3))
+        self._load_seconds = round(time.monotonic() - began, 3)
+        self._log.info("ready", job=self._handoff.job, load_s=self._load_seconds)
         exits = [self._run_item(job, item) for item in self._handoff.items]
         return next((code for code in exits if code), WorkerExit.OK)
 
@@ -145,7 +147,7 @@ class Frame:
             status="no_data" if done.no_data else "succeeded",
             message=told(done.message),
             files=files,
-            facts=dict(done.facts),
+            facts={"load_seconds": self._load_seconds, **done.facts},
         )
 
     def _failed(self, item: HandoffItem, error: Exception, began: float) -> Outcome:

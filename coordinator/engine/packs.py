@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-# Of a pack, once it is known how long loading takes; in the simulation of benchmarks/packs.py these
-# leave the least of idle and loading time together, whether 250 or 1,000 items are the most.
+# Of a pack, once it is known how long loading takes: of what was tried in the simulation of
+# benchmarks/packs.py, what leaves the least of idle and loading time together.
 _SHARES = 1.5  # packs of this size a lane, that what is left would make
-_WORTH = 1.5  # times as long as its loading, at least, it should work
+_WORTH = 1.0  # times as long as its loading, at least, it should work
 
 
 @dataclass(frozen=True)

@@ -76,8 +76,12 @@ def _compared(foreseen: Mapping[str, Any] | None, came: Happened) -> Iterator[st
         f"foreseen   {duration(foreseen['hours'] * 3600)} of work in"
         f" {duration(foreseen['seconds'])},"
         f" {_shares(foreseen['idle_share'], foreseen['load_share'])};"
-        f" it took {came.made.seconds / foreseen['seconds']:.2f} times as long"
+        f" it took {_times(came.made.seconds, foreseen['seconds'])}"
     )
+
+
+def _times(seconds: float, foreseen: float) -> str:
+    return f"{seconds / foreseen:.2f} times as long" if foreseen else "longer"
 
 
 def _shares(idle: float, load: float) -> str:

@@ -81,7 +81,8 @@ class Forecast:
         return sum(step.hours or 0.0 for step in self.steps)
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "is_whole": self.is_whole, "gpu_hours": self.gpu_hours}
+        sums = {"hours": self.hours, "gpu_hours": self.gpu_hours, "is_whole": self.is_whole}
+        return {**asdict(self), **sums}
 
 
 @dataclass(frozen=True)

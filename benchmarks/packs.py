@@ -7,7 +7,7 @@ Two tables (what packs save on Nomad is in packs_on_nomad.py):
 - track: a simulation of the full FLORES-101 track, 10,100 directions, on 14 GPUs.
   How many tokens a language needs for the same sentences is drawn from a log-normal distribution
   (sigma 0.35: the longest of 101 languages is some five times the shortest). A direction costs its
-  source's tokens and its target's, and three times as much for each that is written. A GPU works
+  source's tokens and three times its target's, as writing takes longer than reading. A GPU works
   42 s on the mean direction (118 GPU-hours in all), give or take 15 % (log-normal, and unknown to
   whoever cuts the packs), and takes 80 s to load the model: loaded for every direction, that is two
   thirds of all time. Cut by the program's own code, against one job for each source file and one

@@ -1,8 +1,9 @@
 """From a source and an item list to the items of a batch, checked before anything runs."""
 
 import difflib
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from coordinator.catalog.items import SENTENCES, Fault, lacks, work_item
 from coordinator.catalog.lists import ItemList, read_item_list
 from coordinator.catalog.needs import Needs
 from coordinator.catalog.stored import StoredMap
+from coordinator.domain.cost import cost_of
 from coordinator.domain.items import WorkItem
 from coordinator.domain.names import item_id_problem
 from coordinator.errors import BadInput, Problem
@@ -84,6 +86,7 @@ class Selection:
         repeated: how many lines of the list named an id again.
         bad: the others, one entry an item; items and bad together are all that was asked for.
         problems: every problem of every bad item; empty only if `bad` is.
+        costs: of the good ones, in tokens, in the order of the source.
     """
 
     items: StoredItems
@@ -91,6 +94,7 @@ class Selection:
     repeated: int = 0
     bad: tuple[BadItem, ...] = ()
     problems: tuple[Problem, ...] = ()
+    costs: Sequence[int] = ()
 
 
 def select_items(
@@ -116,7 +120,7 @@ def select_items(
     else:
         order = _first(listed.ids, limit)
         _take_listed(chosen, source, listed, order, item_list)
-    _check_files(chosen, needs, on_progress)
+    costs = _check_files(chosen, needs, on_progress)
     if listed is not None:
         lines = listed.lines
         chosen.bad = dict(sorted(chosen.bad.items(), key=lambda entry: lines.get(entry[0], 0)))
@@ -126,6 +130,7 @@ def select_items(
         repeated=listed.repeated if listed else 0,
         bad=tuple(bad_item(item_id, found) for item_id, found in chosen.bad.items()),
         problems=tuple(problem for found in chosen.bad.values() for problem in found),
+        costs=costs,
     )
 
 
@@ -246,13 +251,28 @@ def _guesses(missing: Sequence[str], known: Collection[str]) -> Mapping[str, str
     return {item_id: f"did you mean {found[0]}?" for item_id, found in similar if found}
 
 
-def _check_files(chosen: _Chosen, needs: Needs, on_progress: Progress | None) -> None:
+def _check_files(chosen: _Chosen, needs: Needs, on_progress: Progress | None) -> Sequence[int]:
+    """Reject those whose files cannot be used; what each of the others costs."""
+    costs = array("q")
     facts = examine((found.item for found in chosen.items.values()), needs, on_progress)
-    for item in (found.item for found in chosen.items.values()):
+    for found in chosen.items.values():
+        item = found.item
         faults = [*lacks(item, needs), *_file_faults(item, needs, facts)]
         if faults:
             problems = [Problem(item.id, reason, field=name) for name, reason in faults]
             chosen.reject(item.id, problems)
+            continue
+        cost = cost_of(item.properties, _tokens(item, needs, facts))
+        if cost != item.cost:
+            chosen.items[item.id] = replace(found, item=replace(item, cost=cost))
+        costs.append(cost)
+    return costs
+
+
+def _tokens(item: WorkItem, needs: Needs, facts: Mapping[str, Facts]) -> list[int]:
+    """Of each of its texts that was read."""
+    counted = (facts[item.assets[name]].tokens for name in needs.texts & item.assets.keys())
+    return [tokens for tokens in counted if tokens]
 
 
 def _file_faults(item: WorkItem, needs: Needs, facts: Mapping[str, Facts]) -> Iterator[Fault]:

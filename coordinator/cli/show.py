@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from coordinator.cli.outlook import step_lines, time_lines
 from coordinator.cli.words import plural
 from coordinator.commands.driving import Driven
 from coordinator.commands.planning import Plan
@@ -29,16 +30,14 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
     notes = [f"{len(chosen.bad):,} bad, skipped" if chosen.bad else "0 bad"]
     notes += [plural(chosen.repeated, "repeated line")] if chosen.repeated else []
     yield f"items      {record.items:,} of {listed:,} listed ({', '.join(notes)})"
-    for index, step in enumerate(plan.steps):
-        label = "steps" if index == 0 else ""
-        packs = f"{plural(step.packs, 'pack')}, largest {step.largest:,}"
-        yield f"{label:<10} {step.name:<12} {step.job:<10} {packs}"
+    yield from step_lines(plan.forecast)
     if record.canary:
         yield f"canary     {_canaries(record.canary)} must succeed before any other is started"
     yield (
         f"in flight  stop at {record.stop_threshold:,}, resume at {record.resume_threshold:,}"
         f"    cluster {record.cluster}, {plural(record.slots, 'slot')}"
     )
+    yield from time_lines(plan.forecast)
     yield f"output     {safe(record.output_root.rstrip('/'))}/{record.batch}"
     yield from (f"warning    {line}" for line in plan.warnings)
 

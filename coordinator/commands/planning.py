@@ -13,13 +13,14 @@ from coordinator.bootstrap import batch_folder, reach_of
 from coordinator.bootstrap.container import goes_with_the_container
 from coordinator.catalog import Needs, Selection, open_source, select_items
 from coordinator.clock import Clock
+from coordinator.commands.forecast import Forecast, forecast, known_rates
 from coordinator.commands.models import Model, checked_model
 from coordinator.commands.placing import UNKNOWN_LANES, Place, place_of
 from coordinator.commands.record import BatchRecord, Skipped, digest_of
 from coordinator.domain.limits import TINY_MODEL, Limits
 from coordinator.domain.names import batch_name_problem
 from coordinator.domain.paths import BatchKeys
-from coordinator.engine import Thresholds, pack_size, thresholds_for
+from coordinator.engine import Thresholds, thresholds_for
 from coordinator.errors import (
     BadInput,
     BatchExists,
@@ -30,7 +31,7 @@ from coordinator.errors import (
     UsageError,
 )
 from coordinator.ledger import FILE
-from coordinator.pipelines import Pipeline, Step, read_pipeline
+from coordinator.pipelines import Pipeline, read_pipeline
 from coordinator.settings import Settings
 from coordinator.storage import Storage, is_remote, open_storage
 from coordinator.storage.aws_keys import caller_keys
@@ -56,22 +57,12 @@ class SubmitRequest:
 
 
 @dataclass(frozen=True)
-class StepPlan:
-    """What one step will send."""
-
-    name: str
-    job: str
-    packs: int
-    largest: int
-
-
-@dataclass(frozen=True)
 class Plan:
     """A batch that was checked and not yet begun."""
 
     record: BatchRecord
     selection: Selection = field(repr=False)
-    steps: tuple[StepPlan, ...]
+    forecast: Forecast
     model_kind: str
     warnings: tuple[str, ...] = ()
 
@@ -90,7 +81,8 @@ class Plan:
             "skipped": [s.model_dump() for s in self.record.skipped],
             "limited": self.record.limited,
             "canary": self.record.canary,
-            "steps": [vars(step) for step in self.steps],
+            "steps": [vars(step) for step in self.forecast.steps],
+            "forecast": self.forecast.to_json(),
             "stop_threshold": self.record.stop_threshold,
             "resume_threshold": self.record.resume_threshold,
             "wait_seconds": self.record.wait_seconds,
@@ -185,9 +177,11 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
         skipped=tuple(Skipped(id=bad.id, reason=str(bad.problem)) for bad in selection.bad),
         created_at=clock.now(),
     )
-    steps = tuple(_step_plan(step, record, first=not i) for i, step in enumerate(pipeline.steps))
+    costs = [selection.costs] * len(pipeline.steps)
+    known = known_rates(settings, pipeline, model.folder, settings.cluster, clock)
+    foreseen = forecast(pipeline, costs, place.lanes, thresholds.stop_at, known)
     warnings = (*place.warnings, *_warnings(record), *_fleeting(settings), *_unknown(model))
-    return Plan(record, selection, steps, model.kind, warnings)
+    return Plan(record, selection, foreseen, model.kind, warnings)
 
 
 def _new_name(
@@ -262,9 +256,7 @@ def _limits(request: SubmitRequest, selection: Selection, model: Model) -> Limit
     )
 
 
-def _model(
-    request: SubmitRequest, pipeline: Pipeline | None, on_progress: OnProgress
-) -> Model:
+def _model(request: SubmitRequest, pipeline: Pipeline | None, on_progress: OnProgress) -> Model:
     settings = request.settings
     needed = pipeline.uses("inference") if pipeline else bool(settings.model)
     if not needed:
@@ -363,16 +355,6 @@ def _select(
             hint="check the item list against the catalog",
         )
     return selection
-
-
-def _step_plan(step: Step, record: BatchRecord, *, first: bool) -> StepPlan:
-    left, packs, largest = record.items, 0, 0
-    room = record.stop_threshold
-    while left:
-        share = pack_size(left, lanes=record.slots or None, largest=step.pack.size)
-        size = min(left, room, share if first else step.pack.size)
-        left, packs, largest = left - size, packs + 1, max(largest, size)
-    return StepPlan(step.name, step.job, packs, largest)
 
 
 def _fleeting(settings: Settings) -> list[str]:

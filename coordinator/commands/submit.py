@@ -1,6 +1,7 @@
 """`submit`: begin a batch, or go on with one."""
 
 from collections.abc import Iterable
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from coordinator.bootstrap import batch_folder
 from coordinator.bootstrap.nomad import keep_uid
 from coordinator.clock import Clock
 from coordinator.commands.driving import Driven, Watch, drive
+from coordinator.commands.forecast import keep_forecast
 from coordinator.commands.planning import (
     Plan,
     SubmitRequest,
@@ -38,7 +40,8 @@ def begin(plan: Plan, settings: Settings, clock: Clock) -> None:
     refuse_known_name(folder, open_storage(record.output_root), record.batch)
     keep_uid(folder, record.uid)  # for whoever registers its jobs by hand later
     keyed = _with_sort_keys(addresses.set_aside(folder, plan.selection.items), record)
-    Ledger.create(folder, clock, as_document(record), keyed).close()
+    with closing(Ledger.create(folder, clock, as_document(record), keyed)) as ledger:
+        keep_forecast(ledger, plan.forecast)
     plan.selection.items.close()
 
 

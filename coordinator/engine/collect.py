@@ -30,6 +30,7 @@ from coordinator.domain.verdicts import Ending, StopReason, Verdict, excused, re
 from coordinator.engine.batch import Batch
 from coordinator.engine.masking import bare, mask_of, masked
 from coordinator.engine.policy import sequel_of
+from coordinator.engine.rates import Ran, Rates, ran_of
 from coordinator.engine.reconcile import Ended
 from coordinator.engine.same_failure import SameFailure
 from coordinator.errors import (
@@ -95,6 +96,7 @@ class Home:
     dispatch: Dispatch
     ending: Ending
     ends: list[AttemptEnd]
+    ran: Ran | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ class Collector:
         self._published: set[int] = set()  # attempts
         self._untold: dict[int, tuple[Dispatch, JobId]] = {}
         self.same_failure = SameFailure(batch.max_same_failure)
+        self.rates = Rates(ledger)
         self.excuses: Callable[[Ending], bool] = lambda _ending: False
 
     def note_submitted(self, taken: Iterable[tuple[Dispatch, JobId]]) -> None:
@@ -156,9 +159,11 @@ class Collector:
         judged = [self._judged(found) for found in fetched if isinstance(found, _Fetched)]
         kept = _KEEPS.map(_or_outage(self._keep), judged)
         homes = [home for home in kept if isinstance(home, Home)]
-        self._ledger.end_all(
-            [DispatchEnd(it.dispatch, tuple(it.ends), _in_words(it.ending)) for it in homes]
-        )
+        with self._ledger.together():
+            self._ledger.end_all(
+                [DispatchEnd(it.dispatch, tuple(it.ends), _in_words(it.ending)) for it in homes]
+            )
+            self.rates.add((self._batch.step(it.dispatch).name, it.ran) for it in homes if it.ran)
         for home in homes:
             self._untold.pop(home.dispatch.id, None)
             self._forget(home.ends)
@@ -235,7 +240,9 @@ class Collector:
             self._publish(end, found.outcome, replaced)
         detail = ended.ending.detail or judged.found.note
         self._write_record(logs, self._ended_record(ended, judged.ends, detail))
-        return Home(ended.dispatch, ended.ending, judged.ends)
+        outcomes = [(each.outcome, each.attempt.item.cost) for each in evidence if each.outcome]
+        ran = ran_of(ended.dispatch.name, outcomes)
+        return Home(ended.dispatch, ended.ending, judged.ends, ran)
 
     def let_go(self) -> None:
         """Fetch nothing more: what has not arrived is fetched again by the next start."""

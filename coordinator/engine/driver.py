@@ -222,6 +222,7 @@ class Driver:
             self._ledger.tally(),
             self.batch,
             worked_off=self._worked_off(),
+            out=self._ledger.out_by_step(),
             paused=self._dispatcher.paused,
             held=self._asked_to_pause or self._hopeless or self._dispatcher.why_held,
             draining=self._wish is not Wish.FINISH,

@@ -50,6 +50,7 @@ class PackPolicy(_Part):
 
     size: int = Field(default=16, ge=1)  # items at most
     sort_by: str = ""  # a property: items alike in it come to stand together
+    at_once: int | None = Field(default=None, ge=1)  # dispatches out at a time; None = any number
 
 
 class StepResources(_Part):

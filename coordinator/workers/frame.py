@@ -96,6 +96,7 @@ class Frame:
         self._measured = measured
         self._keys = BatchKeys(handoff.batch)
         self._log = WorkerLog(dispatch=handoff.dispatch, step=handoff.step)
+        self._load_seconds = 0.0  # until the job was ready; every item of the dispatch tells it
 
     def run(self) -> int:
         try:
@@ -103,7 +104,8 @@ class Frame:
             job = make_job(self._handoff)
         except Exception as error:
             return self._fail_all(error)
-        self._log.info("ready", job=self._handoff.job, load_s=round(time.monotonic() - began, 3))
+        self._load_seconds = round(time.monotonic() - began, 3)
+        self._log.info("ready", job=self._handoff.job, load_s=self._load_seconds)
         if self._handoff.limited:
             self._log.warning("limited", what=self._handoff.limited)
         exits = [self._run_item(job, item) for item in self._handoff.items]
@@ -153,7 +155,9 @@ class Frame:
             status="no_data" if done.no_data else "succeeded",
             message=told(done.message),
             files=files,
-            facts=self._marked({**self._measured(began), **done.facts}),
+            facts=self._marked(
+                {"load_seconds": self._load_seconds, **self._measured(began), **done.facts}
+            ),
         )
 
     def _marked(self, facts: Mapping[str, Any]) -> dict[str, Any]:

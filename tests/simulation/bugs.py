@@ -169,12 +169,12 @@ def take_silence_for_an_end() -> AbstractContextManager[Any]:
 
 def start_one_too_many() -> AbstractContextManager[Any]:
     """The room below the stop threshold is counted with one item too many."""
-    original = Dispatcher._sizes
+    original = Dispatcher._new_packs
 
-    def sizes(self: Dispatcher, step: int, tally: Any, room: int, most: int) -> list[int]:
+    def new_packs(self: Dispatcher, step: int, tally: Any, room: int, most: int) -> list[Any]:
         return original(self, step, tally, room + 1 if room else 0, most)
 
-    return patch.object(Dispatcher, "_sizes", sizes)
+    return patch.object(Dispatcher, "_new_packs", new_packs)
 
 
 def publish_when_the_ledger_is_told() -> AbstractContextManager[Any]:

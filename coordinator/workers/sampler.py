@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from math import inf
 from typing import Any, TypeVar
 
 import psutil
@@ -24,6 +25,7 @@ _GROWTH = {
     "node_received_mb_s": ("node_received", _MB),
     "node_sent_mb_s": ("node_sent", _MB),
 }
+_MOST = {"node_cpu_percent": 100.0}  # the kernel counts in ticks, so a short look finds more
 
 Values = dict[str, float]
 
@@ -42,7 +44,7 @@ class Sampler:
         for column, (counter, unit) in _GROWTH.items():
             if counter in counters and counter in self._counters:
                 growth = counters[counter] - self._counters[counter]
-                values[column] = max(growth, 0.0) / unit / seconds
+                values[column] = min(max(growth, 0.0) / unit / seconds, _MOST.get(column, inf))
         self._counters, self._at = counters, now
         values |= self._of_gpus()
         return Row(time.time(), seconds, tuple(values.get(column) for column in COLUMNS))

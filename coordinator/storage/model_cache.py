@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,10 +63,10 @@ class ModelCache:
             StorageError: no room, or the cache cannot be written.
             StorageUnavailable: the copy is damaged and in use; and what `fetch` raises.
         """
-        with self._in_words():
-            self._folder.mkdir(parents=True, exist_ok=True)
-        with _opened(self._lock(wanted.key)) as lock:
+        with ExitStack() as stack:
             with self._in_words():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context(_opened(self._lock(wanted.key)))
                 self._make_sure(wanted, lock)
             yield self._copy(wanted.key)
             with suppress(OSError):
@@ -163,9 +163,13 @@ class ModelCache:
     # what is known of each copy
 
     def _oldest(self) -> list[str]:
-        """The keys of what is there or being made, the one first that was not used for longest."""
+        """The keys of what is there or being made, the one first that was not used for longest.
+
+        What else lies in the folder that somebody chose for the cache has no lock, and stays.
+        """
         folders = [path.name for path in self._folder.iterdir() if path.is_dir()]
-        keys = {name.removeprefix(_PART) for name in folders}
+        own = [name for name in folders if name.startswith(_PART) or self._lock(name).is_file()]
+        keys = {name.removeprefix(_PART) for name in own}
         return sorted(keys, key=lambda key: (_changed_at(self._lock(key)), key))
 
     def _size(self, key: str) -> int:

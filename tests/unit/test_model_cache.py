@@ -243,6 +243,18 @@ def test_parts_that_nobody_makes_any_more_go_for_room(tmp_path: Path) -> None:
     assert copies(tmp_path) == {only.key}
 
 
+def test_what_is_no_copy_stays_in_a_folder_that_the_cache_was_given(tmp_path: Path) -> None:
+    cache = ModelCache(tmp_path / "cache", limit=SIZE)
+    mine = tmp_path / "cache/my-model/weights"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"x" * 10)
+    first, second = sources(tmp_path, 2)
+    use(cache, first.wanted())
+    use(cache, second.wanted())
+    assert mine.read_bytes() == b"x" * 10
+    assert copies(tmp_path) == {"my-model", second.key}
+
+
 def test_a_full_disk_is_said_before_anything_is_fetched(
     cache: ModelCache, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,6 +270,14 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path, source: Source) ->
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cache of models"):
         use(ModelCache(tmp_path / "file/cache", SIZE), source.wanted())
+
+
+def test_a_lock_that_cannot_be_opened_is_said(
+    cache: ModelCache, source: Source, tmp_path: Path
+) -> None:
+    (tmp_path / "cache" / f"{source.key}.lock").mkdir(parents=True)
+    with pytest.raises(StorageError, match="cache of models"):
+        use(cache, source.wanted())
 
 
 @pytest.mark.parametrize("size", ["", "0", "-1", "many", "nan"])

@@ -25,6 +25,7 @@ from coordinator.catalog.needs import Needs
 from coordinator.catalog.stored import StoredMap
 from coordinator.domain.cost import cost_of
 from coordinator.domain.items import WorkItem
+from coordinator.domain.limits import ALL, SPLIT, Limits
 from coordinator.domain.names import item_id_problem
 from coordinator.errors import BadInput, Problem
 from coordinator.storage.hrefs import shown
@@ -103,9 +104,12 @@ def select_items(
     needs: Needs,
     *,
     limit: int | None = None,
+    limits: Limits = ALL,
     on_progress: Progress | None = None,
 ) -> Selection:
     """The items to run: those of the list, or all of the source; the first `limit` of them.
+
+    `limits` says how much of their texts will be worked on, for what they cost.
 
     Raises:
         BadInput: the list or the source cannot be used at all; `problems` says all that is known.
@@ -120,7 +124,7 @@ def select_items(
     else:
         order = _first(listed.ids, limit)
         _take_listed(chosen, source, listed, order, item_list)
-    costs = _check_files(chosen, needs, on_progress)
+    costs = _check_files(chosen, needs, limits, on_progress)
     if listed is not None:
         lines = listed.lines
         chosen.bad = dict(sorted(chosen.bad.items(), key=lambda entry: lines.get(entry[0], 0)))
@@ -251,7 +255,9 @@ def _guesses(missing: Sequence[str], known: Collection[str]) -> Mapping[str, str
     return {item_id: f"did you mean {found[0]}?" for item_id, found in similar if found}
 
 
-def _check_files(chosen: _Chosen, needs: Needs, on_progress: Progress | None) -> Sequence[int]:
+def _check_files(
+    chosen: _Chosen, needs: Needs, limits: Limits, on_progress: Progress | None
+) -> Sequence[int]:
     """Reject those whose files cannot be used; what each of the others costs."""
     costs = array("q")
     facts = examine((found.item for found in chosen.items.values()), needs, on_progress)
@@ -262,17 +268,21 @@ def _check_files(chosen: _Chosen, needs: Needs, on_progress: Progress | None) ->
             problems = [Problem(item.id, reason, field=name) for name, reason in faults]
             chosen.reject(item.id, problems)
             continue
-        cost = cost_of(item.properties, _tokens(item, needs, facts))
+        texts = [facts[item.assets[name]] for name in needs.texts & item.assets.keys()]
+        counted = [text.tokens for text in texts if text.tokens]
+        cost = cost_of(item.properties, counted, _part(item, texts, limits))
         if cost != item.cost:
             chosen.items[item.id] = replace(found, item=replace(item, cost=cost))
         costs.append(cost)
     return costs
 
 
-def _tokens(item: WorkItem, needs: Needs, facts: Mapping[str, Facts]) -> list[int]:
-    """Of each of its texts that was read."""
-    counted = (facts[item.assets[name]].tokens for name in needs.texts & item.assets.keys())
-    return [tokens for tokens in counted if tokens]
+def _part(item: WorkItem, texts: Sequence[Facts], limits: Limits) -> float:
+    """Of its sentences that will be worked on; 1 where it is not known how many it has."""
+    some = limits.sentences_of(item.properties.get(SPLIT))
+    lines = max((text.lines or 0 for text in texts), default=0)
+    there = lines or item.properties.get(SENTENCES, 0)
+    return min(1.0, some / there) if some and there else 1.0
 
 
 def _file_faults(item: WorkItem, needs: Needs, facts: Mapping[str, Facts]) -> Iterator[Fault]:

@@ -340,6 +340,7 @@ def _select(
         request.item_list,
         _needs(pipeline),
         limit=request.limit_items,
+        limits=Limits(sentences=request.limit_sentences),
         on_progress=on_progress,
     )
     if selection.bad and not request.skip_bad:

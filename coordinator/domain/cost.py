@@ -20,7 +20,7 @@ def tokens_in(lines: Iterable[str]) -> int:
     return round(characters / _CHARACTERS)
 
 
-def cost_of(properties: Mapping[str, Any], counted: Sequence[int]) -> int:
+def cost_of(properties: Mapping[str, Any], counted: Sequence[int], part: float = 1.0) -> int:
     """An item's cost, 1 or more: 1 where nothing is known of it.
 
     Args:
@@ -28,12 +28,17 @@ def cost_of(properties: Mapping[str, Any], counted: Sequence[int]) -> int:
             counted.
         counted: tokens of those of its texts that were read: the source, and maybe its reference,
             which is about as long as the translation will be.
+        part: of its sentences that is worked on.
     """
+    return max(1, round(min(MOST, _whole_cost(properties, counted)) * part))
+
+
+def _whole_cost(properties: Mapping[str, Any], counted: Sequence[int]) -> int:
     if told := _count(properties.get("mt:tokens")):
-        return min(MOST, told)
+        return told
     if counted:
-        return min(MOST, max(1, 2 * sum(counted) // len(counted)))
-    return min(MOST, max(1, 2 * _OF_SENTENCE * _count(properties.get("mt:sentences"))))
+        return 2 * sum(counted) // len(counted)
+    return 2 * _OF_SENTENCE * _count(properties.get("mt:sentences"))
 
 
 def _wide(line: str) -> int:

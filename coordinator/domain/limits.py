@@ -63,6 +63,9 @@ class Limits(BaseModel):
         return _counted(self.sentences[0], "sentence")
 
 
+ALL = Limits()  # nothing is left out
+
+
 def _counted(number: int, noun: str) -> str:
     return noun if number == 1 else f"{number:,} {noun}s"
 

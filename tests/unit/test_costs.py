@@ -14,6 +14,7 @@ from coordinator.catalog import Needs, open_source, select_items
 from coordinator.clock import SystemClock
 from coordinator.domain.cost import MOST, cost_of, tokens_in
 from coordinator.domain.items import WorkItem
+from coordinator.domain.limits import Limits
 from coordinator.domain.states import AttemptState
 from coordinator.ledger import Ledger
 from tests.ledger_checks import check_ledger
@@ -81,6 +82,29 @@ def test_planning_counts_the_texts_that_it_reads(tmp_path: Path) -> None:
     lines = [(tmp_path / name).read_text().splitlines() for name in ("a.txt", "b.txt")]
     assert costs["read"] == sum(map(tokens_in, lines))
     assert sorted(chosen.costs) == sorted(costs.values())
+
+
+def test_what_is_left_out_costs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("four words are here\n" * 10)
+    text = {"source": {"href": "a.txt"}}
+    items = [
+        {"id": "read", "properties": {"mt:split": "dev"}, "assets": text},
+        {"id": "told", "properties": {"mt:split": "test", "mt:tokens": 5000}, "assets": text},
+        {"id": "few", "properties": {"mt:sentences": 2}, "assets": {}},
+        {"id": "many", "properties": {"mt:sentences": 2000, "mt:split": "dev"}, "assets": {}},
+    ]
+    needs = Needs(aligned=(("source", "source"),))
+
+    def costs(limits: Limits, needs: Needs) -> dict[str, int]:
+        source = open_source(catalog(tmp_path, *items), None, ())
+        return {i.id: i.cost for i in select_items(source, None, needs, limits=limits).items}
+
+    whole, cut = (costs(each, Needs()) for each in (Limits(), Limits(sentences=(4, 1, 2))))
+    assert cut["few"] == whole["few"] / 2 and cut["many"] == whole["many"] / 500
+    assert cut["told"] == whole["told"] == 5000  # how many sentences that are is not known
+    del items[2:]
+    whole, cut = (costs(each, needs) for each in (Limits(), Limits(sentences=(4, 1, 2))))
+    assert cut == {"read": round(whole["read"] * 0.4), "told": 1000}
 
 
 @pytest.fixture

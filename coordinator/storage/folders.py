@@ -106,7 +106,10 @@ def _wanted(address: str, manifest: Manifest | None) -> Wanted:
     """What is wanted of a bucket: what the manifest names, or all that is there now."""
     if manifest is not None:
         key = manifest.digest[:32]
-        return Wanted(key, manifest.size, lambda part: _go_on(address, manifest, part), manifest)
+        memo = model_cache().memo(key)
+        return Wanted(
+            key, manifest.size, lambda part: _go_on(address, manifest, part, memo), manifest
+        )
     files = _files_at(address)
     size = sum(size for size, _ in files.values())
     key = _digest(address, files)
@@ -117,8 +120,8 @@ def _digest(address: str, files: Files) -> str:
     return hashlib.sha256(repr((address, sorted(files.items()))).encode()).hexdigest()[:32]
 
 
-def _go_on(address: str, manifest: Manifest, part: Path) -> None:
-    """Fetch what a fetch that was killed has not, and check all of it."""
+def _go_on(address: str, manifest: Manifest, part: Path, memo: Path) -> None:
+    """Fetch what a fetch that was killed has not, check all of it, and remember that in `memo`."""
     there = dict(local_files(part))
     whole = {file.name for file in manifest.files if _is_whole(there.get(file.name), file)}
     for name in there.keys() - whole:
@@ -126,7 +129,7 @@ def _go_on(address: str, manifest: Manifest, part: Path) -> None:
     wanted = {file.name: (file.size, file.sha256) for file in manifest.files}
     missing = {name: found for name, found in wanted.items() if name not in whole}
     _fetch(address, missing, part, _copy_whole)
-    if problems := check_files(part, manifest, None):
+    if problems := check_files(part, manifest, memo):
         raise not_as_manifest(address, problems)
 
 

@@ -29,6 +29,7 @@ DEFAULT_GB = 100.0
 _PART = ".part-"
 _OTHERS_LEAVE = 60.0  # seconds: so long do processes look at a damaged copy, which use none
 _LOOK = 0.1  # seconds
+_FETCHES = 4  # of one model in a row; others may need its room in between
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ class ModelCache:
 
         Raises:
             StorageError: no room, or the cache cannot be written.
-            StorageUnavailable: the copy is damaged and in use; and what `fetch` raises.
+            StorageUnavailable: the copy is damaged and in use, or never stays whole.
+
+        What `fetch` raises goes through.
         """
         with ExitStack() as stack:
             with self._in_words():
@@ -78,7 +81,7 @@ class ModelCache:
 
     def _make_sure(self, wanted: Wanted, lock: int) -> None:
         """Returns with the lock shared and the copy whole."""
-        while True:
+        for _ in range(_FETCHES):
             fcntl.flock(lock, fcntl.LOCK_SH)
             if self._is_whole(wanted):
                 os.utime(lock)  # the last use: see _oldest
@@ -88,6 +91,12 @@ class ModelCache:
             if not self._is_whole(wanted):  # nobody else has made it meanwhile
                 self._make(wanted)
             fcntl.flock(lock, fcntl.LOCK_UN)
+        raise StorageUnavailable(
+            f"the model's copy {self._copy(wanted.key)} does not stay as it was fetched",
+            why=f"it was fetched {_FETCHES} times",
+            hint="check the node's disk and memory; and the size of the cache, if models change"
+            " all the time",
+        )
 
     def _take_alone(self, key: str, lock: int) -> None:
         """Wait for whoever makes the copy; but not for those who use it, damaged as it is."""

@@ -137,6 +137,16 @@ def test_a_fetch_that_fails_leaves_no_copy(
     assert use(cache, wanted) == FILES
 
 
+def test_a_copy_that_does_not_stay_whole_is_not_fetched_for_ever(
+    cache: ModelCache, source: Source
+) -> None:
+    wanted = source.wanted()
+    (source.folder / "config.json").write_bytes(b"[]")  # as a disk that changes what it is given
+    with pytest.raises(StorageUnavailable, match="does not stay"):
+        use(cache, wanted)
+    assert source.fetches == 4
+
+
 # kills
 
 KILLED = """

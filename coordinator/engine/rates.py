@@ -107,9 +107,12 @@ def rates_of(document: Any) -> dict[str, Rate]:
 
 
 def ran_of(dispatch: str, outcomes: Iterable[tuple[Outcome, int]]) -> Ran | None:
-    """What a dispatch did, from its items' outcomes and costs; None where they cannot be right."""
+    """What a dispatch did, from its items' outcomes and costs.
+
+    None where nothing came of it, which tells nothing of how fast it goes, or they cannot be right.
+    """
     own = [(outcome, cost) for outcome, cost in outcomes if outcome.dispatch == dispatch]
-    if not own:
+    if all(outcome.status == "failed" for outcome, _ in own):
         return None
     loads = [outcome.facts.get("load_seconds", 0.0) for outcome, _ in own]
     began, ended = min(o.started_at for o, _ in own), max(o.ended_at for o, _ in own)

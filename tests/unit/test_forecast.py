@@ -48,6 +48,14 @@ def test_a_clock_that_went_back_is_no_measurement() -> None:
     assert ran_of("d", [(outcome(10, 14), 1), (outcome(10, 1e9), 1)]) is None
 
 
+def test_a_dispatch_of_which_nothing_came_is_no_measurement() -> None:
+    done = outcome(10, 14, load_seconds=3.0)
+    failed = done.model_copy(update={"status": "failed", "facts": {}})
+    assert ran_of("d", [(failed, 100), (failed, 100)]) is None
+    ran = ran_of("d", [(failed, 100), (done, 50)])
+    assert ran is not None and (ran.load, ran.tokens) == (3.0, 50)
+
+
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with closing(Ledger.create(tmp_path / "b", SystemClock(), {}, [(WorkItem("i"), "")])) as made:

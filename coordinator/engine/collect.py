@@ -34,6 +34,7 @@ from coordinator.engine.rates import Ran, Rates, ran_of
 from coordinator.engine.reconcile import Ended
 from coordinator.engine.same_failure import SameFailure
 from coordinator.errors import (
+    AccessRefused,
     BadInput,
     ClusterError,
     ClusterUnavailable,
@@ -354,13 +355,20 @@ class Collector:
         return ""
 
     def _save_usage(self, dispatch: Dispatch, logs: DispatchLogs) -> None:
-        """What was measured comes home as numbers alone, whatever lies there."""
+        """What was measured comes home as numbers alone, whatever lies there.
+
+        What cannot be read stays there: no item waits for measurements.
+        """
         if not self._batch.monitoring_interval:
             return
-        with suppress(ObjectMissing, BadInput):
+        try:
             with self._storage.open(self._batch.keys.usage(dispatch.name)) as stream:
                 series = parse_series(stream.read(MAX_BYTES + 1))
-            _write(logs.usage, series.to_csv())
+        except StorageUnavailable:  # as for all else that it left
+            raise
+        except (StorageError, AccessRefused, BadInput):
+            return
+        _write(logs.usage, series.to_csv())
 
     def _record(self, dispatch: Dispatch, attempts: Iterable[AttemptRecord]) -> DispatchRecord:
         return DispatchRecord(

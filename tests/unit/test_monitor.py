@@ -8,9 +8,10 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -18,10 +19,16 @@ from coordinator.domain.handoff import Handoff, HandoffItem, parse_outcome
 from coordinator.domain.paths import BatchKeys
 from coordinator.domain.usage import COLUMNS, MAX_BYTES, MAX_ROWS, Row, Series, parse_series, used
 from coordinator.domain.verdicts import Ending
-from coordinator.errors import BadInput, StorageUnavailable, UsageError
+from coordinator.errors import (
+    AccessRefused,
+    BadInput,
+    StorageError,
+    StorageUnavailable,
+    UsageError,
+)
 from coordinator.reports import local_reports
 from coordinator.reports.diagnostics import write_diagnostics
-from coordinator.storage import open_storage
+from coordinator.storage import Storage, open_storage
 from coordinator.workers.frame import run_worker
 from coordinator.workers.gpus import Gpus
 from coordinator.workers.logs import WorkerLog
@@ -29,6 +36,7 @@ from coordinator.workers.monitor import Monitor
 from coordinator.workers.sampler import Sampler
 from tests.log_trees import LogBuilder, outcome
 from tests.servers import wait_for
+from tests.unit.test_driver import DONE, World
 
 CORES, MEMORY = COLUMNS.index("cores"), COLUMNS.index("memory_mb")
 
@@ -42,6 +50,8 @@ def of(row: Row, column: str) -> float:
     assert value is not None, column
     return value
 
+
+SERIES = Series([row(1.0, 1.0, cores=1.0), row(2.0, 3.0, cores=5.0, memory_mb=7.0)])
 
 # series
 
@@ -323,6 +333,59 @@ def test_nothing_is_measured_unasked(tmp_path: Path) -> None:
     assert open_storage(str(tmp_path)).size(BatchKeys("b").usage("d")) is None
 
 
+# from the store to the log tree
+
+
+class Measured(World):
+    """A world whose jobs leave measurements."""
+
+    def __init__(self, folder: Path, data: bytes) -> None:
+        super().__init__(folder, count=2)
+        self.data = data
+        self.batch = replace(self.batch, monitoring_interval=1.0)
+        self.start()
+
+    def work(self, ending: Ending = DONE) -> int:
+        for job in self.cluster.running():
+            dispatch = self.cluster.jobs[job].spec.name
+            self.storage.write(self.batch.keys.usage(dispatch), self.data)
+        return super().work(ending)
+
+    def brought_home(self) -> list[bytes]:
+        return [path.read_bytes() for path in self.folder.glob("logs/**/resource_usage.csv")]
+
+
+def test_measurements_come_home_as_numbers(tmp_path: Path) -> None:
+    world = Measured(tmp_path, SERIES.to_csv())
+    world.finish()
+    assert set(world.brought_home()) == {SERIES.to_csv()}
+
+
+@pytest.mark.parametrize("data", [b"=cmd()", b"\x00" * 9, b"9" * (MAX_BYTES + 1)])
+def test_what_is_none_stays_where_it_is(tmp_path: Path, data: bytes) -> None:
+    world = Measured(tmp_path, data)
+    world.finish()
+    assert world.brought_home() == []
+
+
+@pytest.mark.parametrize("error", [StorageError("denied"), AccessRefused("denied")])
+def test_measurements_that_cannot_be_read_hold_up_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    world = Measured(tmp_path, SERIES.to_csv())
+    kind = type(world.storage)
+    opened = kind.open
+
+    def refused(storage: Storage, key: str) -> BinaryIO:
+        if "/usage/" in key:
+            raise error
+        return opened(storage, key)
+
+    monkeypatch.setattr(kind, "open", refused)
+    world.finish()
+    assert set(world.states().values()) == {"succeeded"} and world.brought_home() == []
+
+
 # reports
 
 
@@ -341,9 +404,6 @@ def logs_with(tmp_path: Path, series: Series | bytes | None) -> Path:
 
 def table_of(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(path.read_text())))
-
-
-SERIES = Series([row(1.0, 1.0, cores=1.0), row(2.0, 3.0, cores=5.0, memory_mb=7.0)])
 
 
 def test_the_report_has_a_row_for_each_dispatch_and_step(tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ class Frame:
             **self._identity(item, began),
             status="failed",
             failure=failure,
-            facts=self._measured(began),
+            facts=self._marked(self._measured(began)),
         )
 
     def _fail_all(self, error: Exception) -> int:

@@ -483,6 +483,13 @@ def test_of_a_limited_batch_texts_are_cut_and_the_outcome_says_so(
     assert place.outcome("i").facts["limited"] == words
 
 
+def test_a_failed_outcome_of_a_limited_batch_says_so_too(place: Place) -> None:
+    place.put("exit 1", ["i"], limited="limited: the first item")
+    place.run()
+    failed = place.outcome("i")
+    assert failed.status == "failed" and failed.facts["limited"] == "limited: the first item"
+
+
 def test_an_outcome_of_a_whole_batch_says_nothing_of_limits(place: Place) -> None:
     place.put("true", ["i"])
     assert place.run() == 0

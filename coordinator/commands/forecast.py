@@ -1,6 +1,5 @@
 """What a batch will take: its packs, the lanes' hours, when it ends; and what came of it."""
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
@@ -168,15 +167,11 @@ def _does(step: Step) -> tuple[object, ...]:
 
 
 def _newest(settings: Settings) -> list[str]:
-    try:
-        folders = [each for each in os.scandir(settings.state_dir) if each.is_dir()]
-    except OSError:
-        return []
-    changed = {
-        each.name: os.stat(os.path.join(each.path, FILE)).st_mtime
-        for each in folders
-        if os.path.exists(os.path.join(each.path, FILE))
-    }
+    changed: dict[str, float] = {}
+    with suppress(OSError):
+        for folder in settings.state_dir.iterdir():
+            with suppress(OSError):  # no batch, or one that is being removed
+                changed[folder.name] = (folder / FILE).stat().st_mtime
     return sorted(changed, key=lambda name: -changed[name])[:_MOST_BATCHES]
 
 

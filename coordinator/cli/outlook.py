@@ -67,7 +67,7 @@ def _compared(foreseen: Mapping[str, Any] | None, came: Happened) -> Iterator[st
     hours = duration(came.made.load + came.made.work)
     yield (
         f"measured   {packs}: {hours} of work in {duration(came.made.seconds)},"
-        f" {_shares(came.made.idle_share, came.made.load_share)}"
+        f" {_shares(came.idle_share, came.made.load_share)}"
     )
     if not foreseen or not foreseen.get("is_whole"):
         yield "foreseen   nothing: its rates were not known when it was submitted"
@@ -84,5 +84,6 @@ def _times(seconds: float, foreseen: float) -> str:
     return f"{seconds / foreseen:.2f} times as long" if foreseen else "longer"
 
 
-def _shares(idle: float, load: float) -> str:
-    return f"idle {idle:.1%}, loading {load:.1%}"
+def _shares(idle: float | None, load: float) -> str:
+    loading = f"loading {load:.1%}"
+    return loading if idle is None else f"idle {idle:.1%}, {loading}"

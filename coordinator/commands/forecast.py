@@ -228,12 +228,17 @@ class Happened:
     packs: Mapping[str, int]  # by step
     made: Makespan
 
+    @property
+    def idle_share(self) -> float | None:
+        """Of the lanes' time; None where nobody knows how many there were."""
+        return self.made.idle_share if self.made.lanes else None
+
     def to_json(self) -> dict[str, Any]:
         return {
             "packs": dict(self.packs),
             "hours": (self.made.load + self.made.work) / 3600,
             "seconds": self.made.seconds,
-            "idle_share": self.made.idle_share,
+            "idle_share": self.idle_share,
             "load_share": self.made.load_share,
         }
 

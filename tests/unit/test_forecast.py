@@ -48,6 +48,14 @@ def test_a_clock_that_went_back_is_no_measurement() -> None:
     assert ran_of("d", [(outcome(10, 14), 1), (outcome(10, 1e9), 1)]) is None
 
 
+def test_nobody_says_what_was_idle_of_lanes_that_are_not_known() -> None:
+    ran = Ran(items=2, tokens=400, load=3.0, began_at=10, ended_at=20)
+    rates = {"s": Rate().and_of(ran)}
+    for lanes, idle in ((0, None), (2, 0.5)):
+        found = happened(rates, lanes)
+        assert found is not None and found.to_json()["idle_share"] == idle
+
+
 def test_a_dispatch_of_which_nothing_came_is_no_measurement() -> None:
     done = outcome(10, 14, load_seconds=3.0)
     failed = done.model_copy(update={"status": "failed", "facts": {}})

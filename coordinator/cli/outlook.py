@@ -1,11 +1,10 @@
 """Packs, hours and ends as lines: of a batch that is planned, runs or has run."""
 
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from coordinator.cli.words import duration, plural
-from coordinator.commands.forecast import Forecast, Happened, Outlook, StepForecast
+from coordinator.commands.forecast import Forecast, Foreseen, Happened, Outlook, StepForecast
 from coordinator.domain.shown import for_terminal as safe
 
 
@@ -62,21 +61,20 @@ def _unknown(forecast: Forecast) -> Iterator[str]:
         yield "time       not known: nobody knows how many jobs run at a time; try --gpus N"
 
 
-def _compared(foreseen: Mapping[str, Any] | None, came: Happened) -> Iterator[str]:
+def _compared(foreseen: Foreseen | None, came: Happened) -> Iterator[str]:
     packs = ", ".join(f"{safe(name)} {plural(n, 'pack')}" for name, n in came.packs.items())
     hours = duration(came.made.load + came.made.work)
     yield (
         f"measured   {packs}: {hours} of work in {duration(came.made.seconds)},"
         f" {_shares(came.idle_share, came.made.load_share)}"
     )
-    if not foreseen or not foreseen.get("is_whole"):
+    if not foreseen or not foreseen.is_whole:
         yield "foreseen   nothing: its rates were not known when it was submitted"
         return
     yield (
-        f"foreseen   {duration(foreseen['hours'] * 3600)} of work in"
-        f" {duration(foreseen['seconds'])},"
-        f" {_shares(foreseen['idle_share'], foreseen['load_share'])};"
-        f" it took {_times(came.made.seconds, foreseen['seconds'])}"
+        f"foreseen   {duration(foreseen.hours * 3600)} of work in {duration(foreseen.seconds)},"
+        f" {_shares(foreseen.idle_share, foreseen.load_share)};"
+        f" it took {_times(came.made.seconds, foreseen.seconds)}"
     )
 
 

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from coordinator.bootstrap import batch_folder
 from coordinator.clock import Clock
 from coordinator.commands.record import BatchRecord, record_of
@@ -175,9 +177,28 @@ def _newest(settings: Settings) -> list[str]:
     return sorted(changed, key=lambda name: -changed[name])[:_MOST_BATCHES]
 
 
+class Foreseen(BaseModel):
+    """What is compared with what happened, of a forecast as it was kept."""
+
+    is_whole: bool
+    hours: float
+    seconds: float
+    idle_share: float
+    load_share: float
+    basis: str = ""
+
+
 def keep_forecast(ledger: Ledger, foreseen: Forecast) -> None:
     """Keep it, to be compared with what will have happened."""
     ledger.keep(_KEY, foreseen.to_json())
+
+
+def _kept_forecast(ledger: Ledger) -> Foreseen | None:
+    """None where nothing was kept, or by a version that kept something else."""
+    try:
+        return Foreseen.model_validate(ledger.kept(_KEY))
+    except ValidationError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -185,7 +206,7 @@ class Outlook:
     """A batch that is known here: what it takes in all, what is left, and what has happened.
 
     Attributes:
-        foreseen: when it was submitted, as kept; None = before this was kept.
+        foreseen: when it was submitted; None = that is not known.
         whole: all of it, by the rates that are known now, on the lanes that were asked about.
         left: what is still to be done.
         happened: what was measured by now; None = nothing has come home.
@@ -194,7 +215,7 @@ class Outlook:
 
     record: BatchRecord
     items: int
-    foreseen: Mapping[str, Any] | None
+    foreseen: Foreseen | None
     whole: Forecast
     left: Forecast
     happened: "Happened | None"
@@ -216,7 +237,7 @@ class Outlook:
             "ends_at": self.ends_at,
             "quota_hours_a_day": self.quota,
             "models_a_day": self.a_day,
-            "foreseen": self.foreseen,
+            "foreseen": self.foreseen and self.foreseen.model_dump(),
             "happened": self.happened and self.happened.to_json(),
         }
 
@@ -272,7 +293,7 @@ def _outlook(
     return Outlook(
         record=record,
         items=len(items),
-        foreseen=ledger.kept(_KEY),
+        foreseen=_kept_forecast(ledger),
         whole=whole,
         left=left,
         happened=happened(own, record.slots),

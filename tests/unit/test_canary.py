@@ -176,3 +176,9 @@ def test_without_others_that_wait_there_is_no_gate(tmp_path: Path) -> None:
     assert world.run() is Wish.FINISH
     assert gate_of(world.ledger, "b", 6) == gate_of(world.ledger, "b", 99)
     assert gate_of(world.ledger, "b", 1).first is None
+
+
+def test_canaries_share_the_lanes_as_if_there_were_no_others(tmp_path: Path) -> None:
+    world = Mine(tmp_path, 4, count=60, lanes=2, steps=pipeline(8))
+    world.tick()
+    assert sorted(dispatch.size for dispatch in world.ledger.out()) == [1, 1, 2]

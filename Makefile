@@ -63,8 +63,9 @@ $(STAMP)torch: $(STAMP)worker requirements-torch.txt
 	$(UV_PIP) -r requirements.txt -r requirements-worker.txt -r requirements-torch.txt
 	@touch $@
 
-$(STAMP)dev: $(STAMP)core requirements-dev.txt requirements-fast.txt requirements-labels.txt
-	$(UV_PIP) -r requirements.txt -r requirements-dev.txt -r requirements-fast.txt -r requirements-labels.txt
+$(STAMP)dev: $(STAMP)core requirements-dev.txt requirements-fast.txt requirements-labels.txt requirements-monitor.txt
+	$(UV_PIP) -r requirements.txt -r requirements-dev.txt -r requirements-fast.txt -r requirements-labels.txt \
+	  -r requirements-monitor.txt
 	@touch $@
 
 setup setup-worker: $(STAMP)worker

@@ -119,6 +119,18 @@ variable "environment" {
   description = "nothing secret: whoever may read jobs reads it"
 }
 
+variable "model_cache" {
+  type        = string
+  default     = ""
+  description = "folder for copies of models from buckets; with docker inside the container, see volumes"
+}
+
+variable "model_cache_gb" {
+  type        = number
+  default     = 100
+  description = "how large they may be together; what was not used for longest goes first"
+}
+
 variable "priority" {
   type    = number
   default = 50
@@ -234,6 +246,8 @@ job "inference" {
 
       env = merge(
         var.worker_environment,
+        { COORDINATOR_MODEL_CACHE_GB = tostring(var.model_cache_gb) },
+        var.model_cache != "" ? { COORDINATOR_MODEL_CACHE = var.model_cache } : {},
         var.environment,
         var.credentials ? { AWS_SHARED_CREDENTIALS_FILE = "${NOMAD_SECRETS_DIR}/aws" } : {},
       )

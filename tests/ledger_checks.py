@@ -40,6 +40,13 @@ def tallies_are_counts(tables: dict[str, list[Row]]) -> None:
     attempts = Counter((row["step"], row["state"]) for row in tables["attempts"])
     told = {(r["step"], r["state"]): r["n"] for r in tables["attempt_tally"] if r["n"]}
     assert told == dict(attempts)
+    costs: Counter[tuple[int, str]] = Counter()
+    of_item = {row["seq"]: row["cost"] for row in tables["items"]}
+    for row in tables["attempts"]:
+        costs[row["step"], row["state"]] += of_item[row["item"]]
+    told = {(r["step"], r["state"]): r["cost"] for r in tables["attempt_tally"] if r["n"]}
+    assert told == dict(costs)
+    assert not any(r["cost"] for r in tables["attempt_tally"] if not r["n"])
     items = Counter((row["state"], row["step"], row["kind"] or "") for row in tables["items"])
     told = {(r["state"], r["step"], r["kind"]): r["n"] for r in tables["item_tally"] if r["n"]}
     assert told == dict(items)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from coordinator.secrecy.sources import NAMES
 from coordinator.settings import Settings
 from coordinator.storage.aws_keys import KEY_VARIABLES, have_been_handed_in
+from coordinator.storage.model_cache import FOLDER, LIMIT
 
 _OF_EVERY_WORKER = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 _PLACES = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
@@ -19,7 +20,14 @@ def worker_environment(settings: Settings) -> Mapping[str, str]:
     inherited = {
         k: v for k, v in os.environ.items() if not k.startswith(("COORDINATOR_", "NOMAD_"))
     }
-    return {**secrets, **inherited, **_OF_EVERY_WORKER, NAMES: ",".join(secrets)}
+    own = {**_OF_EVERY_WORKER, **_model_cache(settings), NAMES: ",".join(secrets)}
+    return {**secrets, **inherited, **own}
+
+
+def _model_cache(settings: Settings) -> Mapping[str, str]:
+    """Where copies of models lie on this machine, and how large they may be together."""
+    folder = {FOLDER: str(settings.model_cache.absolute())} if settings.model_cache else {}
+    return {**folder, LIMIT: str(settings.model_cache_gb)}
 
 
 def public_environment() -> Mapping[str, str]:

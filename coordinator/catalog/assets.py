@@ -7,6 +7,7 @@ from typing import Any
 from coordinator.catalog.base import Progress
 from coordinator.catalog.needs import Needs
 from coordinator.catalog.stored import StoredMap
+from coordinator.domain.cost import tokens_in
 from coordinator.domain.items import WorkItem
 from coordinator.domain.text import read_lines
 from coordinator.errors import BadInput, CredentialsError, SourceUnreachable
@@ -23,11 +24,13 @@ class Facts:
 
     Attributes:
         lines: how many lines it has, where it was read as text.
+        tokens: about how many tokens these are.
         fault: why it cannot be used, or "".
     """
 
     lines: int | None = None
     fault: str = ""
+    tokens: int = 0
 
 
 def examine(
@@ -84,7 +87,7 @@ def _probe(location: str) -> Facts:
 
 
 def _to_json(facts: Facts) -> list[int | str | None]:
-    return [facts.lines, facts.fault]
+    return [facts.lines, facts.fault, facts.tokens]
 
 
 def _of_json(document: list[Any]) -> Facts:
@@ -96,4 +99,4 @@ def _text_facts(location: str) -> Facts:
         lines = read_lines(stream.read())
     if not any(line.strip() for line in lines):
         return Facts(fault="the file is empty" if not lines else "the file has blank lines only")
-    return Facts(lines=len(lines))
+    return Facts(lines=len(lines), tokens=tokens_in(lines))

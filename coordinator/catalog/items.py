@@ -8,6 +8,7 @@ from typing import Any
 from coordinator.catalog.base import RawItem, shown_id
 from coordinator.catalog.needs import Needs
 from coordinator.domain.items import WorkItem
+from coordinator.domain.limits import SPLIT as SPLIT
 from coordinator.domain.names import item_id_problem
 from coordinator.domain.text import is_whole
 from coordinator.errors import BadInput, Problem
@@ -15,7 +16,6 @@ from coordinator.storage.hrefs import is_remote, resolve
 
 SOURCE_LANGUAGE = "mt:source_language"
 TARGET_LANGUAGE = "mt:target_language"
-SPLIT = "mt:split"
 SENTENCES = "mt:sentences"
 
 LANGUAGE_RULE = r"[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*"

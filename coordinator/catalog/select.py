@@ -1,8 +1,9 @@
 """From a source and an item list to the items of a batch, checked before anything runs."""
 
 import difflib
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from coordinator.catalog.items import SENTENCES, Fault, lacks, work_item
 from coordinator.catalog.lists import ItemList, read_item_list
 from coordinator.catalog.needs import Needs
 from coordinator.catalog.stored import StoredMap
+from coordinator.domain.cost import cost_of
 from coordinator.domain.items import WorkItem
+from coordinator.domain.limits import ALL, SPLIT, Limits
 from coordinator.domain.names import item_id_problem
 from coordinator.errors import BadInput, Problem
 from coordinator.storage.hrefs import shown
@@ -84,6 +87,7 @@ class Selection:
         repeated: how many lines of the list named an id again.
         bad: the others, one entry an item; items and bad together are all that was asked for.
         problems: every problem of every bad item; empty only if `bad` is.
+        costs: of the good ones, in tokens, in the order of the source.
     """
 
     items: StoredItems
@@ -91,6 +95,7 @@ class Selection:
     repeated: int = 0
     bad: tuple[BadItem, ...] = ()
     problems: tuple[Problem, ...] = ()
+    costs: Sequence[int] = ()
 
 
 def select_items(
@@ -99,9 +104,12 @@ def select_items(
     needs: Needs,
     *,
     limit: int | None = None,
+    limits: Limits = ALL,
     on_progress: Progress | None = None,
 ) -> Selection:
     """The items to run: those of the list, or all of the source; the first `limit` of them.
+
+    `limits` says how much of their texts will be worked on, for what they cost.
 
     Raises:
         BadInput: the list or the source cannot be used at all; `problems` says all that is known.
@@ -116,7 +124,7 @@ def select_items(
     else:
         order = _first(listed.ids, limit)
         _take_listed(chosen, source, listed, order, item_list)
-    _check_files(chosen, needs, on_progress)
+    costs = _check_files(chosen, needs, limits, on_progress)
     if listed is not None:
         lines = listed.lines
         chosen.bad = dict(sorted(chosen.bad.items(), key=lambda entry: lines.get(entry[0], 0)))
@@ -126,6 +134,7 @@ def select_items(
         repeated=listed.repeated if listed else 0,
         bad=tuple(bad_item(item_id, found) for item_id, found in chosen.bad.items()),
         problems=tuple(problem for found in chosen.bad.values() for problem in found),
+        costs=costs,
     )
 
 
@@ -246,13 +255,34 @@ def _guesses(missing: Sequence[str], known: Collection[str]) -> Mapping[str, str
     return {item_id: f"did you mean {found[0]}?" for item_id, found in similar if found}
 
 
-def _check_files(chosen: _Chosen, needs: Needs, on_progress: Progress | None) -> None:
+def _check_files(
+    chosen: _Chosen, needs: Needs, limits: Limits, on_progress: Progress | None
+) -> Sequence[int]:
+    """Reject those whose files cannot be used; what each of the others costs."""
+    costs = array("q")
     facts = examine((found.item for found in chosen.items.values()), needs, on_progress)
-    for item in (found.item for found in chosen.items.values()):
+    for found in chosen.items.values():
+        item = found.item
         faults = [*lacks(item, needs), *_file_faults(item, needs, facts)]
         if faults:
             problems = [Problem(item.id, reason, field=name) for name, reason in faults]
             chosen.reject(item.id, problems)
+            continue
+        texts = [facts[item.assets[name]] for name in needs.texts & item.assets.keys()]
+        counted = [text.tokens for text in texts if text.tokens]
+        cost = cost_of(item.properties, counted, _part(item, texts, limits))
+        if cost != item.cost:
+            chosen.items[item.id] = replace(found, item=replace(item, cost=cost))
+        costs.append(cost)
+    return costs
+
+
+def _part(item: WorkItem, texts: Sequence[Facts], limits: Limits) -> float:
+    """Of its sentences that will be worked on; 1 where it is not known how many it has."""
+    some = limits.sentences_of(item.properties.get(SPLIT))
+    lines = max((text.lines or 0 for text in texts), default=0)
+    there = lines or item.properties.get(SENTENCES, 0)
+    return min(1.0, some / there) if some and there else 1.0
 
 
 def _file_faults(item: WorkItem, needs: Needs, facts: Mapping[str, Facts]) -> Iterator[Fault]:

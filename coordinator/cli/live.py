@@ -15,7 +15,7 @@ from rich.text import Text
 
 from coordinator.cli.output import Output
 from coordinator.cli.show import go_on
-from coordinator.cli.words import clock_time, duration
+from coordinator.cli.words import clock_time, duration, plural
 from coordinator.commands.driving import Watch
 from coordinator.domain.shown import for_terminal
 from coordinator.engine import Recovery, Snapshot, StepProgress
@@ -148,7 +148,7 @@ def _live(output: Output) -> Live | None:
 
 def plain_line(snapshot: Snapshot) -> str:
     steps = ", ".join(
-        f"{step.name} {_done(step):,}/{step.total:,}"
+        f"{step.name} {_done(step):,}/{step.total:,}{_out(step)}"
         + (f" ({step.failed:,} failed)" if step.failed else "")
         for step in snapshot.steps
     )
@@ -167,7 +167,8 @@ def rendered(snapshot: Snapshot) -> RenderableType:
             ProgressBar(total=max(1, step.total), completed=_done(step), width=28),
             Text(f"{_done(step):,} / {step.total:,}", justify="right"),
             failed,
-            Text(f"running {step.running - step.worked_off:,}"),
+            Text(f"running {step.running - step.worked_off:,} in {plural(step.out, 'pack')}"),
+            Text(f"ready {step.ready:,}"),
         )
     parts: list[RenderableType] = [Text(_headline(snapshot), style="bold"), grid]
     parts += [Text(line, style="yellow") for line in _news(snapshot)]
@@ -176,6 +177,13 @@ def rendered(snapshot: Snapshot) -> RenderableType:
         for t in snapshot.failures[-3:]
     ]
     return Group(*parts)
+
+
+def _out(step: StepProgress) -> str:
+    """What of a step is under way: packs that are out, and items that wait for one."""
+    parts = [f"{plural(step.out, 'pack')} out"] if step.out else []
+    parts += [f"{step.ready:,} ready"] if step.ready else []
+    return f" [{', '.join(parts)}]" if parts else ""
 
 
 def _done(step: StepProgress) -> int:

@@ -78,6 +78,13 @@ class Tuning:
         ),
     ] = None
 
+    monitoring_interval_seconds: Annotated[
+        float | None,
+        Parameter(
+            help="measure the jobs every N seconds: cores, memory, GPUs, disk, network; default 0:"
+            " not at all"
+        ),
+    ] = None
     save_ledger: Annotated[
         bool | None,
         Parameter(

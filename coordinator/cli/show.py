@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from coordinator.cli.outlook import step_lines, time_lines
 from coordinator.cli.words import plural
 from coordinator.commands.driving import Driven
 from coordinator.commands.planning import Plan
@@ -24,24 +25,33 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
     yield f"batch      {record.batch}"
     if record.model:
         yield f"model      {safe(record.model)} ({plan.model_kind})"
+    if record.limited:
+        yield f"limited    {safe(record.limited.removeprefix('limited: '))}"
     notes = [f"{len(chosen.bad):,} bad, skipped" if chosen.bad else "0 bad"]
     notes += [plural(chosen.repeated, "repeated line")] if chosen.repeated else []
     yield f"items      {record.items:,} of {listed:,} listed ({', '.join(notes)})"
-    for index, step in enumerate(plan.steps):
-        label = "steps" if index == 0 else ""
-        packs = f"{plural(step.packs, 'pack')}, largest {step.largest:,}"
-        yield f"{label:<10} {step.name:<12} {step.job:<10} {packs}"
+    yield from step_lines(plan.forecast)
+    if record.canary:
+        yield f"canary     {_canaries(record.canary)} must succeed before any other is started"
     yield (
         f"in flight  stop at {record.stop_threshold:,}, resume at {record.resume_threshold:,}"
         f"    cluster {record.cluster}, {plural(record.slots, 'slot')}"
     )
+    yield from time_lines(plan.forecast)
     yield f"output     {safe(record.output_root.rstrip('/'))}/{record.batch}"
     yield from (f"warning    {line}" for line in plan.warnings)
+
+
+def _canaries(count: int) -> str:
+    return "the first item" if count == 1 else f"the first {count:,} items"
 
 
 def driven_lines(driven: Driven) -> Iterator[Line]:
     """The last block: counts that add up, failures grouped, and what to do next."""
     yield from result_lines(driven.results)
+    if driven.results.canary:
+        yield f"  {safe(driven.results.canary)}"
+        return
     if driven.halted:
         yield f"  {safe(driven.halted)}"
     if driven.exit_code in (ExitCode.INTERRUPTED, ExitCode.STOPPED_EARLY):
@@ -51,6 +61,8 @@ def driven_lines(driven: Driven) -> Iterator[Line]:
 def outcome_lines(results: Results) -> Iterator[str]:
     """Counts that add up, and the failures grouped."""
     yield counts_line(results)
+    if results.limited:
+        yield f"  {safe(results.limited)}"
     for group in results.failures:
         yield f"  {group.count:,} x {group.kind}  e.g. {safe(group.example)}: {safe(group.reason)}"
 
@@ -87,8 +99,12 @@ _WORDS = {
 
 def status_lines(status: Status, *, failed: bool) -> Iterator[Line]:
     yield counts_line(status.results)
+    if status.results.limited:
+        yield f"  {safe(status.results.limited)}"
     if status.driven_by:
         yield f"  driven by {safe(status.driven_by)}"
+    elif status.results.canary:
+        yield f"  {safe(status.results.canary)}"
     elif not status.results.is_finished:
         yield f"  nobody drives it; go on with: {resume_command(status.record.batch)}"
     if status.held:

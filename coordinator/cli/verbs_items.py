@@ -19,8 +19,10 @@ from coordinator.cli.verb import add_verb
 from coordinator.cli.words import duration, plural
 from coordinator.commands.demo import DEFAULT_FOLDER, DEFAULT_WORK, Demo
 from coordinator.commands.driving import Driven, Watch
+from coordinator.commands.models import compare_manifest, make_manifest
 from coordinator.commands.reporting import Report
 from coordinator.commands.trial import try_handler
+from coordinator.domain.manifest import MANIFEST
 from coordinator.domain.shown import for_terminal as safe
 from coordinator.errors import ExitCode
 from coordinator.reports import render
@@ -37,6 +39,7 @@ def add_to(app: App) -> None:
     add_verb(items, show)
     app.command(items)
     add_verb(app, test_handler, _PREPARE)
+    add_verb(app, model_manifest, _PREPARE)
     add_verb(app, demo, _PREPARE)
 
 
@@ -149,6 +152,42 @@ def test_handler(
     for pair in pairs:
         table.add_row(*(Text(safe(side)) for side in pair))
     output.result({"pairs": pairs}, table, f"{plural(len(pairs), 'sentence')} translated")
+    return ExitCode.OK
+
+
+def model_manifest(
+    folder: Annotated[str, Parameter(help="folder or s3://bucket/prefix of a model")],
+    /,
+    *,
+    check: Annotated[
+        bool, Parameter(help="only compare the files with the manifest that is there", negative="")
+    ] = False,
+    common: Common = NO_COMMON,
+) -> int:
+    """Write down which files a model is made of, with sizes and hashes, as model-manifest.json.
+
+    A batch takes it along, and every node checks what it uses against it.
+
+    Examples:
+    coordinator model-manifest models/mine
+
+    coordinator model-manifest models/mine --check
+    """
+    output, read = Output(as_json=common.json), 0
+    common.load()
+    with Checking(output) as checking:
+
+        def on_bytes(count: int) -> None:
+            nonlocal read
+            read += count
+            checking.on_progress("read, MB", read // 1_000_000, None)
+
+        work = compare_manifest if check else make_manifest
+        manifest = work(folder, on_bytes)
+    files = f"{plural(len(manifest.files), 'file')}, {manifest.size:,} bytes"
+    document = {"digest": manifest.digest, "size": manifest.size, "files": len(manifest.files)}
+    done = "as its manifest says" if check else f"-> {MANIFEST}"
+    output.result({"model": document}, f"{safe(folder)}  {files}, {manifest.digest[:16]}  {done}")
     return ExitCode.OK
 
 

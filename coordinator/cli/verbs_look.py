@@ -98,7 +98,8 @@ def ls(*, common: Common = NO_COMMON) -> int:
             lines.append(f"{name}  cannot be read: {for_terminal(reason)}")
             documents.append({"batch": name, "error": reason})
         else:
-            lines.append(counts_line(found.results))
+            limited = "  (limited)" if found.results.limited else ""
+            lines.append(f"{counts_line(found.results)}{limited}")
             documents.append(found.to_json())
     nothing = f"no batches in {settings.state_dir}"
     output.result({"batches": documents}, *(lines or [nothing]))
@@ -115,6 +116,10 @@ def report(
     ] = None,
     report_dir: Annotated[
         Path | None, Parameter(help="folder of the report; default local-reports/<batch>")
+    ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        Parameter(help="write what the jobs used to this folder, as TensorBoard's run Diagnostics"),
     ] = None,
     common: Common = NO_COMMON,
 ) -> int:
@@ -135,12 +140,19 @@ def report(
         log_dir=common.log_dir,
         run_list=run_list,
         report_dir=report_dir,
+        tensorboard=tensorboard,
     )
-    published = [f"scores beside the outputs: {for_terminal(made.published)}"]
-    document = {**made.summary.to_json(), "published": made.published}
-    output.result(
-        {"report": document}, render(made.summary), *(published if made.published else ())
-    )
+    beside = [f"scores beside the outputs: {for_terminal(made.published)}"]
+    lines = beside if made.published else []
+    if tensorboard:
+        shown = for_terminal(str(tensorboard))
+        lines.append(f"{made.diagnostics:,} series of use: tensorboard --logdir {shown}")
+    document = {
+        **made.summary.to_json(),
+        "published": made.published,
+        "diagnostics": made.diagnostics,
+    }
+    output.result({"report": document}, render(made.summary), *lines)
     return ExitCode.OK
 
 
@@ -191,7 +203,11 @@ def _comparison_table(found: Comparison) -> Table:
 
 
 def _left_out(found: Comparison) -> list[str]:
-    return [
+    limited = {found.a: found.limited_a, found.b: found.limited_b}
+    lines = [f"! {name} is {for_terminal(words)}" for name, words in limited.items() if words]
+    if found.limited_a != found.limited_b:
+        lines.append("! not the same was left out of both: a difference may come of that alone")
+    return lines + [
         f"{len(items):,} items only in {name}, left out of every number"
         for name, items in ((found.a, found.only_a), (found.b, found.only_b))
         if items

@@ -1,5 +1,6 @@
 """Verbs that run batches: submit, resubmit."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,8 @@ from coordinator.cli.words import plural
 from coordinator.commands import resubmit as resubmitting
 from coordinator.commands import submit as submitting
 from coordinator.commands.planning import SubmitRequest, plan_submit
+from coordinator.domain.limits import sentences_from
+from coordinator.domain.shown import for_terminal
 from coordinator.domain.states import FailureKind
 from coordinator.errors import ExitCode, UsageError
 
@@ -74,6 +77,29 @@ def submit(
         int | None,
         Parameter(group=_WHAT, help="only the first N items", validator=validators.Number(gte=1)),
     ] = None,
+    limit_sentences: Annotated[
+        str | None,
+        Parameter(
+            group=_WHAT,
+            help="only the first N sentences of each text; 4,1,2: of those of dev, devtest, test",
+        ),
+    ] = None,
+    tiny_model: Annotated[
+        bool,
+        Parameter(
+            group=_WHAT,
+            help="no model: a stand-in that answers at once, to try out a pipeline",
+            negative="",
+        ),
+    ] = False,
+    canary: Annotated[
+        int | None,
+        Parameter(
+            group=_WHAT,
+            help="the first N items must succeed before any other is started; 0 = none must",
+            validator=validators.Number(gte=0),
+        ),
+    ] = None,
     output_root: Annotated[
         str | None, Parameter(group=_WHAT, help="folder for the outputs; default outputs")
     ] = None,
@@ -87,6 +113,15 @@ def submit(
         Parameter(
             name="--use-local-creds",
             help="give the caller's AWS credentials to the jobs, and keep them fresh",
+            negative="",
+        ),
+    ] = False,
+    trust_model_code: Annotated[
+        bool,
+        Parameter(
+            name="--trust-model-code",
+            group=_WHAT,
+            help="run a handler.py that comes from a bucket",
             negative="",
         ),
     ] = False,
@@ -121,6 +156,9 @@ def submit(
     coordinator submit --pipeline inputs/pipelines/translate-and-score.yml
         --catalog items/collection.json --model models/mine --dry-run
 
+    coordinator submit --pipeline inputs/pipelines/translate-and-score.yml
+        --catalog items/collection.json --limit_items 3 --limit_sentences 4,1,2 --tiny_model
+
     coordinator submit --batch_name my-batch --resume
     """
     output = Output(as_json=common.json)
@@ -133,6 +171,7 @@ def submit(
         "cluster": cluster,
         "nomad_addr": nomad_addr,
         "job_vars": job_vars,
+        "trust_model_code": trust_model_code or None,
         "use_local_creds": use_local_creds or None,
         **tuning.given(),
     }
@@ -143,6 +182,9 @@ def submit(
         item_list=item_list,
         collections=tuple(benchmark_sources),
         limit_items=limit_items,
+        limit_sentences=_sentences(limit_sentences),
+        tiny_model=tiny_model,
+        canary=canary,
         skip_bad=skip_bad,
         inference=inference.given(),
         output_root=output_root,
@@ -153,7 +195,9 @@ def submit(
             why="a resume checks nothing that could be shown first",
             hint="coordinator status BATCH says what is left; leave out one of the two",
         )
-    resume = resume or (unattended and submitting.is_begun(request))
+    if unattended and not resume and submitting.is_begun(request):
+        # The line is the one that began it: canaries may have been lifted since.
+        resume, request = True, replace(request, canary=None)
     if resume:
         return drive_shown(
             output,
@@ -161,6 +205,18 @@ def submit(
             unattended=unattended,
         )
     return _submit(output, request, dry_run=dry_run, unattended=unattended)
+
+
+def _sentences(text: str | None) -> tuple[int, ...]:
+    """Raises UsageError: not what `--limit_sentences` takes."""
+    try:
+        return sentences_from(text) if text is not None else ()
+    except ValueError as error:
+        raise UsageError(
+            f"--limit_sentences {for_terminal(str(text))} cannot be used",
+            why="it takes one number, or three (of dev, devtest and test), each at least 1",
+            hint="--limit_sentences 4, or --limit_sentences 4,1,2",
+        ) from error
 
 
 def _submit(output: Output, request: SubmitRequest, *, dry_run: bool, unattended: bool) -> int:

@@ -58,7 +58,7 @@ def _model(settings: Settings, pipeline: Pipeline | None) -> Iterator[Finding]:
             yield fail("model", "none was given, and the pipeline runs inference", "--model FOLDER")
         return
     try:
-        model = checked_model(settings.model)
+        model = checked_model(settings.model, trust_code=settings.trust_model_code, hashed=False)
         yield ok("model", f"{model.folder} ({model.kind})")
     except CoordinatorError as error:
         yield from _faults("model", error)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from coordinator.domain.handoff import first_error
+from coordinator.domain.faults import first_error
 from coordinator.domain.job_options import InferenceOptions
 from coordinator.errors import UsageError
 from coordinator.pipelines import Pipeline

@@ -13,13 +13,15 @@ from coordinator.bootstrap import batch_folder, reach_of
 from coordinator.bootstrap.container import goes_with_the_container
 from coordinator.catalog import Needs, Selection, open_source, select_items
 from coordinator.clock import Clock
+from coordinator.commands.forecast import Forecast, forecast, known_rates
 from coordinator.commands.models import Model, checked_model
 from coordinator.commands.overrides import overridden
 from coordinator.commands.placing import UNKNOWN_LANES, Place, place_of
 from coordinator.commands.record import BatchRecord, Skipped, digest_of
+from coordinator.domain.limits import TINY_MODEL, Limits
 from coordinator.domain.names import batch_name_problem
 from coordinator.domain.paths import BatchKeys
-from coordinator.engine import Thresholds, pack_size, thresholds_for
+from coordinator.engine import Thresholds, thresholds_for
 from coordinator.errors import (
     BadInput,
     BatchExists,
@@ -30,9 +32,9 @@ from coordinator.errors import (
     UsageError,
 )
 from coordinator.ledger import FILE
-from coordinator.pipelines import Pipeline, Step, read_pipeline
+from coordinator.pipelines import Pipeline, read_pipeline
 from coordinator.settings import Settings
-from coordinator.storage import Storage, open_storage
+from coordinator.storage import Storage, is_remote, open_storage
 from coordinator.storage.aws_keys import caller_keys
 
 T = TypeVar("T")
@@ -48,19 +50,12 @@ class SubmitRequest:
     item_list: Path | None = None
     collections: tuple[str, ...] = ()
     limit_items: int | None = None
+    limit_sentences: tuple[int, ...] = ()  # of each text, or of each split; () = all
+    tiny_model: bool = False  # in place of the model
+    canary: int | None = None  # items that must succeed before any other is started
     skip_bad: bool = False
     inference: Mapping[str, object] = field(default_factory=dict)  # options over the pipeline's
     output_root: str | None = None  # as a flag: it wins over the pipeline's, the settings' does not
-
-
-@dataclass(frozen=True)
-class StepPlan:
-    """What one step will send."""
-
-    name: str
-    job: str
-    packs: int
-    largest: int
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ class Plan:
 
     record: BatchRecord
     selection: Selection = field(repr=False)
-    steps: tuple[StepPlan, ...]
+    forecast: Forecast
     model_kind: str
     warnings: tuple[str, ...] = ()
 
@@ -80,12 +75,16 @@ class Plan:
             "pipeline": self.record.pipeline.name,
             "model": self.record.model,
             "model_kind": self.model_kind,
+            "model_manifest": self.record.manifest.digest if self.record.manifest else None,
             "items": len(chosen.items),
             "listed": chosen.listed,
             "repeated": chosen.repeated,
             "bad": len(chosen.bad),
             "skipped": [s.model_dump() for s in self.record.skipped],
-            "steps": [vars(step) for step in self.steps],
+            "limited": self.record.limited,
+            "canary": self.record.canary,
+            "steps": [vars(step) for step in self.forecast.steps],
+            "forecast": self.forecast.to_json(),
             "stop_threshold": self.record.stop_threshold,
             "resume_threshold": self.record.resume_threshold,
             "wait_seconds": self.record.wait_seconds,
@@ -134,7 +133,7 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
     """
     settings, checks = request.settings, Checks()
     pipeline = checks.run(lambda: _pipeline(request))
-    model = checks.run(lambda: _model(settings, pipeline))
+    model = checks.run(lambda: _model(request, pipeline, on_progress))
     storage = checks.run(lambda: _writable("--output_root", output_root_of(request, pipeline)))
     checks.run(lambda: _writable("--log_dir", str(settings.log_dir.absolute())))
     checks.run(lambda: _writable("--state_dir", str(settings.state_dir.absolute())))
@@ -147,12 +146,15 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
     if checks.errors:
         raise checks.error()
     assert pipeline and thresholds and model and storage and name and place and selection
+    limits = _limits(request, selection, model)
     record = BatchRecord(
         batch=name,
         pipeline=pipeline,
         inference=dict(request.inference),
         steps=tuple(step.name for step in pipeline.steps),
         model=model.folder,
+        manifest=model.manifest,
+        trust_model_code=settings.trust_model_code,
         source=source_of(settings, request),
         output_root=storage.uri,
         log_dir=str(settings.log_dir.absolute()),
@@ -161,6 +163,7 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
         keep_jobs=settings.keep_jobs if settings.keep_jobs is not None else place.keeps_jobs,
         save_ledger=settings.save_ledger,
         reach=reach_of(settings),
+        monitoring_interval=settings.monitoring_interval_seconds,
         uid=place.uid,
         nomad=place.nomad,
         job_vars=str(settings.job_vars.absolute()) if settings.job_vars else "",
@@ -169,14 +172,19 @@ def plan_submit(request: SubmitRequest, clock: Clock, on_progress: OnProgress) -
         wait_seconds=settings.wait_seconds,
         max_same_failure=settings.max_same_failure,
         use_local_creds=settings.use_local_creds,
+        canary=request.canary or 0,
+        limits=limits,
+        limited=str(limits),
         items=len(selection.items),
         items_sha256=digest_of(selection.items.ids()),
         skipped=tuple(Skipped(id=bad.id, reason=str(bad.problem)) for bad in selection.bad),
         created_at=clock.now(),
     )
-    steps = tuple(_step_plan(step, record, first=not i) for i, step in enumerate(pipeline.steps))
-    warnings = (*place.warnings, *_warnings(record), *_fleeting(settings))
-    return Plan(record, selection, steps, model.kind, warnings)
+    costs = [selection.costs] * len(pipeline.steps)
+    known = known_rates(settings, pipeline, model.folder, settings.cluster, clock)
+    foreseen = forecast(pipeline, costs, place.lanes, thresholds.stop_at, known)
+    warnings = (*place.warnings, *_warnings(record), *_fleeting(settings), *_unknown(model))
+    return Plan(record, selection, foreseen, model.kind, warnings)
 
 
 def _new_name(
@@ -238,17 +246,40 @@ def _thresholds(settings: Settings, pipeline: Pipeline | None, place: Place | No
     )
 
 
-def _model(settings: Settings, pipeline: Pipeline | None) -> Model:
+def _limits(request: SubmitRequest, selection: Selection, model: Model) -> Limits:
+    """What is left out. Where it is not known whether there were more items, there were."""
+    limit, asked = request.limit_items, len(selection.items) + len(selection.bad)
+    is_cut = limit is not None and asked >= limit
+    if selection.listed is not None:
+        is_cut = limit is not None and selection.listed > limit
+    return Limits(
+        items=limit if is_cut else None,
+        sentences=request.limit_sentences,
+        tiny_model=model.folder == TINY_MODEL,
+    )
+
+
+def _model(request: SubmitRequest, pipeline: Pipeline | None, on_progress: OnProgress) -> Model:
+    settings = request.settings
     needed = pipeline.uses("inference") if pipeline else bool(settings.model)
     if not needed:
         return Model("", "")
+    if request.tiny_model:
+        return Model(TINY_MODEL, "a stand-in: it translates nothing")
     if not settings.model:
         raise ModelError(
             "no model was given",
             why="the pipeline runs inference",
             hint="--model FOLDER (or s3://...): handler.py, a CTranslate2 or Hugging Face model",
         )
-    return checked_model(settings.model)
+    read = 0
+
+    def on_bytes(count: int) -> None:
+        nonlocal read
+        read += count
+        on_progress("model, MB", read // 1_000_000, None)
+
+    return checked_model(settings.model, trust_code=settings.trust_model_code, on_bytes=on_bytes)
 
 
 def output_root_of(request: SubmitRequest, pipeline: Pipeline | None) -> str:
@@ -312,6 +343,7 @@ def _select(
         request.item_list,
         _needs(pipeline),
         limit=request.limit_items,
+        limits=Limits(sentences=request.limit_sentences),
         on_progress=on_progress,
     )
     if selection.bad and not request.skip_bad:
@@ -329,16 +361,6 @@ def _select(
     return selection
 
 
-def _step_plan(step: Step, record: BatchRecord, *, first: bool) -> StepPlan:
-    left, packs, largest = record.items, 0, 0
-    room = record.stop_threshold
-    while left:
-        share = pack_size(left, lanes=record.slots or None, largest=step.pack.size)
-        size = min(left, room, share if first else step.pack.size)
-        left, packs, largest = left - size, packs + 1, max(largest, size)
-    return StepPlan(step.name, step.job, packs, largest)
-
-
 def _fleeting(settings: Settings) -> list[str]:
     """What would be lost with the container that this may run in."""
     if not goes_with_the_container(settings.state_dir):
@@ -346,6 +368,16 @@ def _fleeting(settings: Settings) -> list[str]:
     return [
         f"the ledger's folder {settings.state_dir} is on no mount: it goes with this container;"
         " mount it, as tools/coordinator-docker does"
+    ]
+
+
+def _unknown(model: Model) -> list[str]:
+    """What no node can check, as nobody has said what it must be."""
+    if model.manifest is not None or not is_remote(model.folder):
+        return []
+    return [
+        f"the model {model.folder} has no manifest, so what nodes fetch is only checked against"
+        f" what came first; coordinator model-manifest {model.folder} makes one"
     ]
 
 

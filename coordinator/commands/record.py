@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from coordinator import __version__
 from coordinator.bootstrap import Venue
 from coordinator.bootstrap.place import NomadPlace
+from coordinator.domain.limits import Limits
+from coordinator.domain.manifest import Manifest
 from coordinator.domain.paths import LogTree
 from coordinator.domain.reach import Reach
 from coordinator.engine import Batch, Thresholds
@@ -50,6 +52,8 @@ class BatchRecord(BaseModel):
     inference: dict[str, Any] = {}  # options in it that were given as flags
     steps: tuple[str, ...]
     model: str = ""
+    manifest: Manifest | None = None  # what the model's files must be; None = nobody knows
+    trust_model_code: bool = False  # a handler may come from a bucket
     source: str
     output_root: str
     log_dir: str
@@ -63,9 +67,13 @@ class BatchRecord(BaseModel):
     keep_jobs: bool = True  # the cluster remembers jobs that are home
     save_ledger: bool = False  # to the output root, as it goes
     reach: Reach = Reach()  # which servers its jobs may ask
+    monitoring_interval: float = 0.0  # seconds between two looks at a job; 0 = none
     uid: str = ""  # tells two batches of one name apart
     nomad: NomadPlace = NomadPlace()
     job_vars: str = ""  # a file of variables for Nomad's job files
+    canary: int = 0  # items, the first, that have to succeed before any other is started
+    limits: Limits = Limits()
+    limited: str = ""  # the same in words, for whoever reads this
     items: int
     items_sha256: str  # of the ids, one a line
     skipped: tuple[Skipped, ...] = ()
@@ -95,6 +103,11 @@ class BatchRecord(BaseModel):
             keep_jobs=self.keep_jobs,
             max_same_failure=self.max_same_failure,
             reach=self.reach,
+            manifest=self.manifest,
+            trust_model_code=self.trust_model_code,
+            monitoring_interval=self.monitoring_interval,
+            limits=self.limits,
+            canaries=self.canary,
         )
 
     def to_bytes(self) -> bytes:

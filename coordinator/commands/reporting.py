@@ -10,8 +10,16 @@ from coordinator.commands.record import BatchRecord, record_of
 from coordinator.domain.paths import BatchKeys
 from coordinator.errors import BadInput, BatchMissing
 from coordinator.ledger import Ledger
-from coordinator.reports import ComparisonRow, Summary, compare_scores, local_reports, read_scores
+from coordinator.reports import (
+    ComparisonRow,
+    Summary,
+    compare_scores,
+    local_reports,
+    read_limited,
+    read_scores,
+)
 from coordinator.reports.batches import find_batch
+from coordinator.reports.diagnostics import write_diagnostics
 from coordinator.settings import Settings
 from coordinator.storage import open_storage
 
@@ -25,6 +33,7 @@ class Report:
     summary: Summary
     folder: Path
     published: str  # where the scores were put beside the outputs, or ""
+    diagnostics: int = 0  # dispatches that TensorBoard can show
 
 
 def report(
@@ -35,6 +44,7 @@ def report(
     log_dir: Path | None = None,
     run_list: Path | None = None,
     report_dir: Path | None = None,
+    tensorboard: Path | None = None,
 ) -> Report:
     """Write the report of a batch from its logs alone; publish the scores if its ledger is here.
 
@@ -45,6 +55,7 @@ def report(
         log_dir: read these logs, wherever the batch's own are.
         run_list: the items that should have run; None = the batch's own list.
         report_dir: where to; None = the batch's folder among the reports.
+        tensorboard: a folder for TensorBoard's run of what the dispatches used; None = none.
 
     Raises:
         BadInput: there are no logs, or of several batches.
@@ -55,7 +66,8 @@ def report(
     logs = log_dir or (Path(known.log_dir) if known else settings.log_dir)
     folder = report_dir or settings.report_dir / batch
     summary = local_reports(logs, run_list=run_list, report_dir=folder, batch=batch)
-    return Report(summary, folder, _publish(known, folder / SCORES) if known else "")
+    shown = write_diagnostics(logs, batch, tensorboard) if tensorboard else 0
+    return Report(summary, folder, _publish(known, folder / SCORES) if known else "", shown)
 
 
 def known_record(settings: Settings, batch: str, clock: Clock) -> BatchRecord | None:
@@ -89,6 +101,8 @@ class Comparison:
     common: tuple[str, ...]  # items
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
+    limited_a: str = ""  # what was left out of it, in words
+    limited_b: str = ""
 
 
 def compare(settings: Settings, a: str, b: str, clock: Clock) -> Comparison:
@@ -97,6 +111,7 @@ def compare(settings: Settings, a: str, b: str, clock: Clock) -> Comparison:
     Raises:
         BadInput: a batch without logs, or without scores.
     """
+    limited = {name: read_limited(_logs_of(settings, name, clock), name) for name in (a, b)}
     scores = {name: _scores(settings, name, clock) for name in (a, b)}
     return Comparison(
         a,
@@ -105,15 +120,21 @@ def compare(settings: Settings, a: str, b: str, clock: Clock) -> Comparison:
         tuple(sorted(scores[a].keys() & scores[b].keys())),
         tuple(sorted(scores[a].keys() - scores[b].keys())),
         tuple(sorted(scores[b].keys() - scores[a].keys())),
+        limited[a],
+        limited[b],
     )
 
 
 def _scores(settings: Settings, batch: str, clock: Clock) -> Mapping[str, Mapping[str, float]]:
-    known = known_record(settings, batch, clock)
-    scores = read_scores(Path(known.log_dir) if known else settings.log_dir, batch)
+    scores = read_scores(_logs_of(settings, batch, clock), batch)
     if not scores:
         raise BadInput(
             f"batch {batch} has no scores",
             hint=f"coordinator status {batch} says how far it is",
         )
     return scores
+
+
+def _logs_of(settings: Settings, batch: str, clock: Clock) -> Path:
+    known = known_record(settings, batch, clock)
+    return Path(known.log_dir) if known else settings.log_dir

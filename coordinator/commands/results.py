@@ -8,6 +8,7 @@ from typing import Any
 from coordinator.commands.record import BatchRecord
 from coordinator.domain.alike import normalised
 from coordinator.domain.states import FINISHED_ITEMS, FailureKind, ItemState
+from coordinator.engine import gate_of
 from coordinator.errors import ExitCode
 from coordinator.ledger import ItemRow, Ledger
 
@@ -31,6 +32,8 @@ class Results:
     skipped: int
     failures: tuple[FailureGroup, ...]
     output: str
+    limited: str = ""  # what was left out of it, in words
+    canary: str = ""  # why its canaries keep it from going on, and what would help
 
     @property
     def total(self) -> int:
@@ -59,6 +62,8 @@ class Results:
                 for g in self.failures
             ],
             "output": self.output,
+            "limited": self.limited,
+            "canary": self.canary,
         }
 
 
@@ -70,6 +75,8 @@ def results_of(ledger: Ledger, record: BatchRecord) -> Results:
         skipped=len(record.skipped),
         failures=tuple(_grouped(failed)),
         output=f"{record.output_root.rstrip('/')}/{record.batch}",
+        limited=record.limited,
+        canary=gate_of(ledger, record.batch, record.canary).failed,
     )
 
 

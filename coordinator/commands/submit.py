@@ -1,6 +1,7 @@
 """`submit`: begin a batch, or go on with one."""
 
 from collections.abc import Iterable
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from coordinator.bootstrap import batch_folder
 from coordinator.bootstrap.place import keep_uid
 from coordinator.clock import Clock
 from coordinator.commands.driving import Driven, Watch, drive
+from coordinator.commands.forecast import keep_forecast
 from coordinator.commands.overrides import overridden
 from coordinator.commands.planning import (
     Plan,
@@ -39,7 +41,8 @@ def begin(plan: Plan, settings: Settings, clock: Clock) -> None:
     refuse_known_name(folder, open_storage(record.output_root), record.batch)
     keep_uid(folder, record.uid)  # for whoever registers its jobs by hand later
     keyed = _with_sort_keys(addresses.set_aside(folder, plan.selection.items), record)
-    Ledger.create(folder, clock, as_document(record), keyed).close()
+    with closing(Ledger.create(folder, clock, as_document(record), keyed)) as ledger:
+        keep_forecast(ledger, plan.forecast)
     plan.selection.items.close()
 
 
@@ -119,6 +122,10 @@ def _retuned(record: BatchRecord, request: SubmitRequest, given: set[str]) -> Ba
         "save_ledger",
     )
     changed: dict[str, object] = {n: getattr(settings, n) for n in tunable if n in given}
+    if "monitoring_interval_seconds" in given:
+        changed["monitoring_interval"] = settings.monitoring_interval_seconds
+    if request.canary is not None:
+        changed["canary"] = request.canary
     if "job_vars" in given:
         changed["job_vars"] = str(settings.job_vars.absolute()) if settings.job_vars else ""
     changed["pipeline"] = overridden(record.pipeline, request.inference)
@@ -147,6 +154,10 @@ def _refuse_contradictions(record: BatchRecord, request: SubmitRequest, given: s
         problems.append(Problem("--catalog", f"the batch's items are from {record.source}"))
     if request.limit_items is not None and request.limit_items < record.items:
         problems.append(Problem("--limit_items", f"the batch has {record.items} items"))
+    if request.limit_sentences not in ((), record.limits.sentences):
+        problems.append(Problem("--limit_sentences", f"the batch has {_sentences_of(record)}"))
+    if request.tiny_model and not record.limits.tiny_model:
+        problems.append(Problem("--tiny_model", f"the batch runs with {record.model or 'none'}"))
     if request.item_list and not _lists_the_same(request.item_list, record):
         problems.append(Problem("--item_list", f"{request.item_list} names other items"))
     if problems:
@@ -155,6 +166,11 @@ def _refuse_contradictions(record: BatchRecord, request: SubmitRequest, given: s
             problems=problems,
             hint=f"leave them out: --batch_name {record.batch} --resume; or choose a new name",
         )
+
+
+def _sentences_of(record: BatchRecord) -> str:
+    numbers = ",".join(map(str, record.limits.sentences))
+    return f"--limit_sentences {numbers}" if numbers else "all sentences"
 
 
 def _lists_the_same(item_list: Path, record: BatchRecord) -> bool:

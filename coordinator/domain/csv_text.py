@@ -9,10 +9,15 @@ from coordinator.domain.shown import for_csv
 Cell = str | int | float | None
 
 
-def csv_text(rows: Iterable[Sequence[Cell]]) -> str:
-    """The rows as CSV; floats in full, None as an empty cell."""
+def csv_text(rows: Iterable[Sequence[Cell]], limited: str = "") -> str:
+    """The rows, a header first, as CSV; floats in full, None as an empty cell.
+
+    `limited`: what was left out of the batch that they tell of; it stands in each row.
+    """
     out = io.StringIO(newline="")
     # Text is always quoted: a `;` in it then ends no cell where that is the separator.
     writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
-    writer.writerows([for_csv(c) if isinstance(c, str) else c for c in row] for row in rows)
+    for number, row in enumerate(rows):
+        mark = [limited if number else "limited"] if limited else []
+        writer.writerow([for_csv(c) if isinstance(c, str) else c for c in (*row, *mark)])
     return out.getvalue()

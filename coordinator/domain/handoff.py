@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from coordinator.domain.faults import first_error
+from coordinator.domain.manifest import Manifest
 from coordinator.domain.names import file_name_problem
 from coordinator.domain.reach import Reach
 from coordinator.domain.states import FailureKind
@@ -44,6 +46,7 @@ class InputRef(_Document):
     key: str = ""
     href: str = ""
     sha256: str = ""  # "" = unknown
+    lines: int = Field(default=0, ge=0)  # of a text only so many, from its beginning; 0 = all
 
 
 class HandoffItem(_Document):
@@ -73,11 +76,15 @@ class Handoff(_Document):
     job: str  # inference | scoring | command
     output_root: str  # URI of the store that keys refer to
     model: str = ""  # location of the model, for inference
+    manifest: Manifest | None = None  # what the model's files must be; None = nobody knows
+    trust_model_code: bool = False  # whether a handler may come from a bucket
     options: dict[str, Any] = Field(default_factory=dict)
     outputs: tuple[str, ...] = ()  # file names that a successful item must leave
     items: tuple[HandoffItem, ...]
     reach: Reach = Reach()  # which servers the inputs may be fetched from
+    monitoring_interval: float = Field(default=0, ge=0)  # seconds; 0 = nothing is measured
     sent: Sent | None = None
+    limited: str = ""  # what was left out of the batch, in words that go into what comes of it
 
 
 class Failure(_Document):
@@ -165,10 +172,3 @@ def leaves_all(outcome: Outcome, outputs: Iterable[str]) -> bool:
 
 def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def first_error(error: ValidationError) -> str:
-    """The first fault of a validation error in plain words: `field: what is wrong`."""
-    fault = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in fault["loc"])
-    return f"{where}: {fault['msg']}" if where else fault["msg"]

@@ -14,12 +14,14 @@ class WorkItem:
         collection: the STAC collection, or "".
         assets: asset name -> absolute location (a local path or a URL).
         properties: the item's properties, as plain JSON.
+        cost: about how many tokens it is, 1 where that is not known (see domain/cost.py).
     """
 
     id: str
     collection: str = ""
     assets: Mapping[str, str] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
+    cost: int = 1
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -27,10 +29,15 @@ class WorkItem:
             "collection": self.collection,
             "assets": dict(self.assets),
             "properties": dict(self.properties),
+            "cost": self.cost,
         }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "WorkItem":
         return cls(
-            document["id"], document["collection"], document["assets"], document["properties"]
+            document["id"],
+            document["collection"],
+            document["assets"],
+            document["properties"],
+            document.get("cost", 1),
         )

@@ -64,6 +64,10 @@ class BatchKeys:
     def handoff(self, dispatch: str) -> str:
         return f"{self.batch}/handoff/{dispatch}.json"
 
+    def usage(self, dispatch: str) -> str:
+        """What a dispatch used as it ran, where that was measured."""
+        return f"{self.batch}/usage/{dispatch}.csv"
+
     def attempt(self, item: str, step: str, number: int) -> AttemptKeys:
         return AttemptKeys(f"{self.batch}/items/{item}/{step}/a{number}/")
 
@@ -87,6 +91,11 @@ class DispatchLogs:
     @property
     def events(self) -> Path:
         return self.folder / "events.json"
+
+    @property
+    def usage(self) -> Path:
+        """What it used as it ran, where that was measured."""
+        return self.folder / "resource_usage.csv"
 
     @property
     def outcomes(self) -> Path:

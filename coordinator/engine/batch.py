@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from coordinator.cluster import Resources
+from coordinator.domain.limits import Limits
+from coordinator.domain.manifest import Manifest
 from coordinator.domain.names import JobName, unit_of_item, unit_of_pack
 from coordinator.domain.paths import BatchKeys, LogTree
 from coordinator.domain.reach import Reach
@@ -25,6 +27,11 @@ class Batch:
     max_same_failure: int = 0  # dispatches that fail the same way in a row; 0 = any number
     keep_jobs: bool = True  # whether the cluster remembers jobs that are home
     reach: Reach = field(default_factory=Reach)  # which servers its jobs may ask
+    manifest: Manifest | None = None  # what the model's files must be; None = nobody knows
+    trust_model_code: bool = False  # whether a handler may come from a bucket
+    monitoring_interval: float = 0.0  # seconds between two looks at a job; 0 = none
+    limits: Limits = field(default_factory=Limits)  # what is left out, for a quick try
+    canaries: int = 0  # items, the first of the list, that have to succeed before any other starts
 
     @property
     def keys(self) -> BatchKeys:

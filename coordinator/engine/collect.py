@@ -26,13 +26,16 @@ from coordinator.domain.handoff import (
 )
 from coordinator.domain.paths import AttemptKeys, DispatchLogs
 from coordinator.domain.states import DONE, AttemptState, ItemState
+from coordinator.domain.usage import MAX_BYTES, parse_series
 from coordinator.domain.verdicts import Ending, StopReason, Verdict, excused, returned, verdict_of
 from coordinator.engine.batch import Batch
 from coordinator.engine.masking import bare, mask_of, masked
 from coordinator.engine.policy import sequel_of
+from coordinator.engine.rates import Ran, Rates, ran_of
 from coordinator.engine.reconcile import Ended
 from coordinator.engine.same_failure import SameFailure
 from coordinator.errors import (
+    AccessRefused,
     BadInput,
     ClusterError,
     ClusterUnavailable,
@@ -101,6 +104,7 @@ class Home:
     dispatch: Dispatch
     ending: Ending
     ends: list[AttemptEnd]
+    ran: Ran | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,7 @@ class Collector:
         self._published: set[int] = set()  # attempts
         self._untold: dict[int, tuple[Dispatch, JobId]] = {}
         self.same_failure = SameFailure(batch.max_same_failure)
+        self.rates = Rates(ledger)
         self.excuses: Callable[[Ending], bool] = lambda _ending: False
 
     def note_submitted(self, taken: Iterable[tuple[Dispatch, JobId]]) -> None:
@@ -162,9 +167,11 @@ class Collector:
         judged = [self._judged(found) for found in fetched if isinstance(found, _Fetched)]
         kept = _KEEPS.map(_or_outage(self._keep), judged)
         homes = [home for home in kept if isinstance(home, Home)]
-        self._ledger.end_all(
-            [DispatchEnd(it.dispatch, tuple(it.ends), _in_words(it.ending)) for it in homes]
-        )
+        with self._ledger.together():
+            self._ledger.end_all(
+                [DispatchEnd(it.dispatch, tuple(it.ends), _in_words(it.ending)) for it in homes]
+            )
+            self.rates.add((self._batch.step(it.dispatch).name, it.ran) for it in homes if it.ran)
         for home in homes:
             self._untold.pop(home.dispatch.id, None)
             self._forget(home.ends)
@@ -214,6 +221,7 @@ class Collector:
         if mask is not known.mask:
             self._strip_handoff(opened.ended.dispatch)
         note = self._save_logs(opened.ended.dispatch, logs.folder, mask)
+        self._save_usage(opened.ended.dispatch, logs)
         ending = opened.ended.ending
         ended = replace(opened.ended, ending=replace(ending, detail=mask.text(ending.detail)))
         return _Fetched(ended, [self._found(a, mask) for a in opened.attempts], note)
@@ -240,7 +248,9 @@ class Collector:
             self._publish(end, found.outcome, replaced)
         detail = ended.ending.detail or judged.found.note
         self._write_record(logs, self._ended_record(ended, judged.ends, detail))
-        return Home(ended.dispatch, ended.ending, judged.ends)
+        outcomes = [(each.outcome, each.attempt.item.cost) for each in evidence if each.outcome]
+        ran = ran_of(ended.dispatch.name, outcomes)
+        return Home(ended.dispatch, ended.ending, judged.ends, ran)
 
     def let_go(self) -> None:
         """Fetch nothing more: what has not arrived is fetched again by the next start."""
@@ -359,6 +369,22 @@ class Collector:
         except ClusterError as error:
             return mask.text(f"its logs could not be brought home: {error}")
         return ""
+
+    def _save_usage(self, dispatch: Dispatch, logs: DispatchLogs) -> None:
+        """What was measured comes home as numbers alone, whatever lies there.
+
+        What cannot be read stays there: no item waits for measurements.
+        """
+        if not self._batch.monitoring_interval:
+            return
+        try:
+            with self._storage.open(self._batch.keys.usage(dispatch.name)) as stream:
+                series = parse_series(stream.read(MAX_BYTES + 1))
+        except StorageUnavailable:  # as for all else that it left
+            raise
+        except (StorageError, AccessRefused, BadInput):
+            return
+        _write(logs.usage, series.to_csv())
 
     def _record(self, dispatch: Dispatch, attempts: Iterable[AttemptRecord]) -> DispatchRecord:
         return DispatchRecord(

@@ -81,4 +81,5 @@ def _tuned(batch: Batch, ledger: Ledger) -> Batch:
         thresholds=thresholds,
         wait_seconds=record.get("wait_seconds", batch.wait_seconds),
         max_same_failure=record.get("max_same_failure", batch.max_same_failure),
+        canaries=record.get("canary", batch.canaries),
     )

@@ -2,12 +2,12 @@
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import islice, repeat
 
 import structlog
 
@@ -17,9 +17,10 @@ from coordinator.domain.states import AttemptState as S
 from coordinator.domain.states import FailureKind
 from coordinator.domain.verdicts import Verdict
 from coordinator.engine.batch import Batch
+from coordinator.engine.canary import Gate, gate_of
 from coordinator.engine.collect import Collector
 from coordinator.engine.handoffs import handoff_of
-from coordinator.engine.packs import most_out, pack_size
+from coordinator.engine.packs import Left, Rule, cut, most_out
 from coordinator.engine.throttle import is_paused
 from coordinator.errors import CoordinatorError, JobRefused
 from coordinator.ledger import Attempt, Dispatch, Ledger, Tally
@@ -63,10 +64,16 @@ class Dispatcher:
         self.paused = ledger.was_paused()
         self._sending: deque[tuple[_Burst, Future[list[JobId | CoordinatorError]]]] = deque()
         self.held = ""  # why the cluster should not be sent anything now
+        self._gate = Gate()
 
     def retune(self, batch: Batch) -> None:
         """Go on with other thresholds and waits."""
         self._batch = batch
+
+    @property
+    def why_held(self) -> str:
+        """Why no more is sent now, or not of all items; "" = all that may go goes."""
+        return self.held or self._gate.held
 
     def settle(self, claimed: Sequence[Dispatch]) -> int:
         """Finish what a crash or an outage left claimed; how many the cluster had already."""
@@ -153,42 +160,50 @@ class Dispatcher:
         self._log.info("paused" if paused else "resumed", why=why)
         return tally
 
+    def update_gate(self) -> Gate:
+        """How the canaries stand."""
+        self._gate = gate_of(self._ledger, self._batch.name, self._batch.canaries)
+        return self._gate
+
     def _next_packs(self, most: int) -> list[Sequence[Attempt]]:
         """Work on items in flight goes first, later steps before earlier ones; then new items."""
         tally = self.update_pause()
+        self.update_gate()
         steps = range(len(self._batch.pipeline.steps) - 1, -1, -1)
+        free = self._free(most)
         for step in steps:
-            sizes = [self._largest(step)] * most
-            if packs := self._ready_packs(step, sizes, fresh=False):
-                return packs
+            some = min(most, free[step])
+            ready = self._ledger.ready(step, fresh=False, limit=self._largest(step) * some)
+            if ready:
+                return _in_packs(ready, repeat(self._largest(step), some))
         room = 0 if self.paused else self._batch.thresholds.stop_at - tally.in_flight
         for step in steps:
-            sizes = self._sizes(step, tally, room, most)
-            if packs := self._ready_packs(step, sizes, fresh=True):
+            if packs := self._new_packs(step, tally, room, min(most, free[step])):
                 return packs
         return []
 
-    def _ready_packs(
-        self, step: int, sizes: Sequence[int], *, fresh: bool
-    ) -> list[Sequence[Attempt]]:
-        """Ready attempts in packs of these sizes, as far as they go."""
-        ready = self._ledger.ready(step, fresh=fresh, limit=sum(sizes))
-        ends = [*accumulate(sizes)]
-        packs = [ready[end - size : end] for size, end in zip(sizes, ends, strict=True)]
-        return [pack for pack in packs if pack]
+    def _new_packs(self, step: int, tally: Tally, room: int, most: int) -> list[Sequence[Attempt]]:
+        """Packs of items that are not in flight yet, each cut from what those before it leave."""
+        largest, first = self._largest(step), self._gate.first
+        ready = self._ledger.ready(step, fresh=True, limit=min(room, largest * most), first=first)
+        left = Left(tally.of_step(step, S.READY), tally.cost_of_step(step, S.READY))
+        if first is not None:  # the others wait, so there are these to share the lanes
+            left = Left(len(ready), sum(attempt.item.cost for attempt in ready))
+        loading = self._collector.rates.of(self._batch.pipeline.steps[step].name).loading
+        rule = Rule(self._cluster.lanes, largest, loading)
+        costs = (attempt.item.cost for attempt in ready)
+        return _in_packs(ready, cut(costs, left, rule, room=room, most=most))
+
+    def _free(self, most: int) -> list[int]:
+        """Packs that each step may send now, `most` where nothing says that it may have fewer."""
+        limits = [step.pack.at_once for step in self._batch.pipeline.steps]
+        out = self._ledger.out_by_step() if any(limits) else {}
+        return [
+            max(0, limit - out.get(step, 0)) if limit else most for step, limit in enumerate(limits)
+        ]
 
     def _largest(self, step: int) -> int:
         return self._batch.pipeline.steps[step].pack.size
-
-    def _sizes(self, step: int, tally: Tally, room: int, most: int) -> list[int]:
-        """Of packs of new items, each from what those before it leave."""
-        sizes: list[int] = []
-        ready = tally.of_step(step, S.READY)
-        while room > 0 and len(sizes) < most:
-            share = pack_size(ready, lanes=self._cluster.lanes, largest=self._largest(step))
-            sizes.append(min(room, share))
-            room, ready = room - sizes[-1], ready - sizes[-1]
-        return sizes
 
     def _burst(
         self,
@@ -244,3 +259,10 @@ class Dispatcher:
             output_root=self._storage.uri,
             resources=self._batch.resources(dispatch),
         )
+
+
+def _in_packs(ready: Sequence[Attempt], sizes: Iterable[int]) -> list[Sequence[Attempt]]:
+    """Ready attempts in packs of these sizes, as far as they go."""
+    left = iter(ready)
+    packs = [list(islice(left, size)) for size in sizes]
+    return [pack for pack in packs if pack]

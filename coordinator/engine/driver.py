@@ -191,9 +191,13 @@ class Driver:
             self._dispatcher.retune(orders.batch)
             self._collector.same_failure.limit = orders.batch.max_same_failure
         self._asked_to_pause = orders.held
-        self._halt(orders.drain or self._collector.same_failure.reason)
+        self._halt(orders.drain or self._collector.same_failure.reason or self._dead_canary())
         new = [d for d in orders.stop if d.job_id and d.id not in self._stopping]
         self._stop(new, StopReason.ASKED)
+
+    def _dead_canary(self) -> str:
+        """Why nothing more may be begun, or "": while much is unknown yet, nothing is judged."""
+        return "" if self._adopter.is_needed else self._dispatcher.update_gate().failed
 
     def _halt(self, why: str) -> None:
         """Start nothing more, where there is a reason not to."""
@@ -218,8 +222,9 @@ class Driver:
             self._ledger.tally(),
             self.batch,
             worked_off=self._worked_off(),
+            out=self._ledger.out_by_step(),
             paused=self._dispatcher.paused,
-            held=self._asked_to_pause or self._hopeless or self._dispatcher.held,
+            held=self._asked_to_pause or self._hopeless or self._dispatcher.why_held,
             draining=self._wish is not Wish.FINISH,
             trouble=self._trouble,
         )

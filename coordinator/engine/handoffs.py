@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from coordinator.domain.handoff import Handoff, HandoffItem, InputRef, Sent
+from coordinator.domain.limits import SPLIT
 from coordinator.engine.batch import Batch
 from coordinator.ledger import Attempt, Dispatch, Ledger, addresses
 
@@ -20,11 +21,15 @@ def handoff_of(
         job=step.job,
         output_root=output_root,
         model=batch.model if step.job == "inference" else "",
+        manifest=batch.manifest if step.job == "inference" else None,
+        trust_model_code=batch.trust_model_code,
         options=step.options,
         outputs=step.outputs,
         reach=batch.reach,
+        monitoring_interval=batch.monitoring_interval,
         items=tuple(items),
         sent=Sent(number=dispatch.id, token=dispatch.token, memory_step=dispatch.memory_step),
+        limited=str(batch.limits),
     )
 
 
@@ -53,7 +58,14 @@ def _input(
 ) -> InputRef:
     origin, _, name = reference.partition("/")
     if origin == "asset":
-        return InputRef(href=hrefs[name])
+        return InputRef(href=hrefs[name], lines=_lines(batch, attempt, name))
     number, hashes = winners[batch.step_names.index(origin)]
     keys = batch.keys.attempt(attempt.item.id, origin, number)
     return InputRef(key=keys.file(name), sha256=hashes.get(name, ""))
+
+
+def _lines(batch: Batch, attempt: Attempt, asset: str) -> int:
+    """How much of an asset is worked on: texts that belong together are cut alike. 0 = all."""
+    if asset not in batch.pipeline.texts:
+        return 0
+    return batch.limits.sentences_of(attempt.item.properties.get(SPLIT))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from coordinator.domain.cost import MOST
 from coordinator.domain.items import WorkItem
 from coordinator.domain.states import AttemptState as S
 from coordinator.domain.states import FailureKind, ItemState
@@ -29,8 +30,14 @@ def sequel_of(
 
 
 def sort_key(item: WorkItem, step: Step) -> str:
-    """What items of a step are ordered by before the item list's own order."""
-    return str(item.properties.get(step.pack.sort_by, "")) if step.pack.sort_by else ""
+    """What items of a step are ordered by before the item list's own order.
+
+    That is the property that the step names, or else their size: items that cost twice as much and
+    more go first, so that no long one is left for the end.
+    """
+    if step.pack.sort_by:
+        return str(item.properties.get(step.pack.sort_by, ""))
+    return f"{MOST.bit_length() - item.cost.bit_length():02}"
 
 
 def _after_success(attempt: Attempt, pipeline: Pipeline) -> Sequel:

@@ -25,6 +25,7 @@ class StepProgress:
     running: int  # with the cluster
     ready: int
     total: int
+    out: int = 0  # dispatches that are with the cluster
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class Progress:
         batch: Batch,
         *,
         worked_off: Mapping[int, int],
+        out: Mapping[int, int],
         paused: bool,
         held: str,
         draining: bool,
@@ -95,6 +97,7 @@ class Progress:
             tally: the counts.
             batch: the batch.
             worked_off: step -> items done in packs that still run.
+            out: step -> dispatches that are with the cluster.
             paused: whether the thresholds hold new items back.
             held: what else holds dispatches back, in words; "" = nothing.
             draining: whether nothing is started any more.
@@ -108,7 +111,7 @@ class Progress:
             batch=batch.name,
             tally=tally,
             steps=tuple(
-                _step(tally, name, i, worked_off.get(i, 0))
+                _step(tally, name, i, worked_off.get(i, 0), out.get(i, 0))
                 for i, name in enumerate(batch.step_names)
             ),
             failures=tuple(self._failures.values()),
@@ -133,7 +136,7 @@ class Progress:
         return (finished - before) / (now - then)
 
 
-def _step(tally: Tally, name: str, step: int, worked_off: int) -> StepProgress:
+def _step(tally: Tally, name: str, step: int, worked_off: int, out: int) -> StepProgress:
     return StepProgress(
         name=name,
         done=tally.past(step),
@@ -142,6 +145,7 @@ def _step(tally: Tally, name: str, step: int, worked_off: int) -> StepProgress:
         running=tally.of_step(step, S.CLAIMED, S.SUBMITTED, S.RUNNING),
         ready=tally.of_step(step, S.READY),
         total=tally.total,
+        out=out,
     )
 
 

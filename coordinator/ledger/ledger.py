@@ -38,13 +38,14 @@ from coordinator.ledger.rows import (
     AttemptEnd,
     Dispatch,
     Event,
+    ItemCost,
     ItemRow,
     Tally,
     files_of,
     tally_of,
 )
 
-VERSION = 2
+VERSION = 3
 FILE = "ledger.db"
 _BUSY_SECONDS = 60.0
 _CHUNK = 5_000  # items that are written or asked for together; bounds memory
@@ -149,6 +150,24 @@ class Ledger:
             raise _damaged(self.path, f"its record: {error}") from error
         return document
 
+    def kept(self, key: str) -> Any:
+        """The document that was kept under this name, or None."""
+        values = {row["key"]: row["value"] for row in self._rows("values")}
+        try:
+            return json.loads(values[key]) if key in values else None
+        except ValueError as error:
+            raise _damaged(self.path, f"its {key}: {error}") from error
+
+    def keep(self, key: str, document: Any) -> None:
+        """Keep a small document of the batch as a whole, in place of the one before."""
+        with self._transaction():
+            self._run("set_value", key=key, value=json.dumps(document))
+
+    def costs(self) -> Iterator[ItemCost]:
+        """What each item costs, in list order; 1 each in a ledger of an earlier format."""
+        name = "costs" if self._rows("has_cost") else "costs_before"
+        return (ItemCost(r["cost"], r["step"], bool(r["is_left"])) for r in self._each(name))
+
     def tally(self) -> Tally:
         return tally_of(self._rows("item_tally"), self._rows("attempt_tally"))
 
@@ -165,17 +184,32 @@ class Ledger:
         count: int = self._rows("out_count")[0][0]
         return count
 
+    def out_by_step(self) -> dict[int, int]:
+        """Step -> how many of its dispatches have not ended."""
+        return {row["step"]: row["n"] for row in self._rows("out_by_step")}
+
     def attempts_of(self, dispatch: Dispatch) -> list[Attempt]:
         return [Attempt.of(row) for row in self._rows("attempts_of_dispatch", dispatch=dispatch.id)]
 
-    def ready(self, step: int, *, fresh: bool, limit: int) -> list[Attempt]:
-        """Attempts that may be dispatched together: of one step and memory size."""
-        when = {"step": step, "fresh": int(fresh), "now": self._clock.now()}
-        first = self._rows("first_memory_step", **when) if limit > 0 else []
-        if not first:
+    def ready(
+        self, step: int, *, fresh: bool, limit: int, first: int | None = None
+    ) -> list[Attempt]:
+        """Attempts that may be dispatched together: of one step and memory size.
+
+        `first`: only of so many items, from the top of the list; None = of all.
+        """
+        of = "" if first is None else "_of_first"
+        when = {"step": step, "fresh": int(fresh), "now": self._clock.now(), "first": first}
+        smallest = self._rows(f"first_memory_step{of}", **when) if limit > 0 else []
+        if not smallest:
             return []
-        found = self._rows("ready", memory_step=first[0][0], limit=limit, **when)
+        found = self._rows(f"ready{of}", memory_step=smallest[0][0], limit=limit, **when)
         return [Attempt.of(row) for row in found]
+
+    def states_of_first(self, count: int) -> dict[ItemState, int]:
+        """State -> how many of the first `count` items of the list are in it."""
+        rows = self._rows("states_of_first", first=count)
+        return {ItemState(row["state"]): row["n"] for row in rows}
 
     def winners(self, attempt: Attempt) -> dict[int, tuple[int, dict[str, str]]]:
         """The newest success of each step before: step -> (attempt number, file name -> sha256)."""
@@ -407,6 +441,7 @@ class Ledger:
         self._db.execute(f"PRAGMA cache_size = -{_FILLING_KIB}")
         self._db.executescript(resources.files(__package__).joinpath("schema.sql").read_text())
         with self._transaction():
+            self._count_attempts()
             self._run("set_value", key="version", value=str(VERSION))
             self._run("set_value", key="record", value=json.dumps(record))
             rows = map(_new_item, enumerate(items))
@@ -494,14 +529,30 @@ class Ledger:
         return last
 
     def _upgrade(self) -> None:
-        """Bring a ledger of format 1 to format 2: dispatches know their node, pauses are found."""
+        """Bring a ledger of format 1 or 2 to format 3.
+
+        Since 2, dispatches know their node, and pauses are found. Since 3, items have a cost; in
+        older ledgers that of each is 1.
+        """
         if int(self._value("version")) == VERSION:
             return
         with self._transaction():
             if not self._run("has_node").fetchone():
                 self._run("add_node")
             self._run("add_pauses")
+            if not self._run("has_cost").fetchone():
+                self._add_costs()
             self._run("set_value", key="version", value=str(VERSION))
+
+    def _add_costs(self) -> None:
+        for name in ("add_cost", "add_cost_tally", "fill_cost_tally", "drop_added", "drop_moved"):
+            self._run(name)
+        self._count_attempts()
+
+    def _count_attempts(self) -> None:
+        """From here on, a change of an attempt changes the counts too."""
+        self._run("count_added")
+        self._run("count_moved")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -525,7 +576,13 @@ class Ledger:
 def _new_item(numbered: tuple[int, tuple[WorkItem, str]]) -> dict[str, object]:
     seq, (item, sort_key) = numbered
     document = json.dumps(item.to_json(), ensure_ascii=False)
-    return {"seq": seq, "id": item.id, "document": document, "sort_key": sort_key}
+    return {
+        "seq": seq,
+        "id": item.id,
+        "document": document,
+        "sort_key": sort_key,
+        "cost": item.cost,
+    }
 
 
 def _to_disk(path: Path) -> None:

@@ -8,7 +8,7 @@ SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'batch'
 SELECT key, value FROM batch
 
 -- name: add_item
-INSERT INTO items (seq, id, document, state) VALUES (:seq, :id, :document, 'waiting')
+INSERT INTO items (seq, id, document, state, cost) VALUES (:seq, :id, :document, 'waiting', :cost)
 
 -- name: add_first_attempt
 INSERT INTO attempts (item, step, number, round, state, fresh, sort_key)
@@ -119,6 +119,9 @@ FROM dispatches d WHERE d.state <> 'ended' ORDER BY d.id
 -- name: out_count
 SELECT count(*) FROM dispatches WHERE state <> 'ended'
 
+-- name: out_by_step
+SELECT step, count(*) AS n FROM dispatches WHERE state <> 'ended' GROUP BY step
+
 -- name: dispatch
 SELECT d.*, (SELECT count(*) FROM attempts a WHERE a.dispatch = d.id) AS size
 FROM dispatches d WHERE d.id = :id
@@ -139,6 +142,21 @@ SELECT memory_step FROM attempts
 WHERE state = 'ready' AND step = :step AND fresh = :fresh AND not_before <= :now
 ORDER BY memory_step LIMIT 1
 
+-- name: ready_of_first
+SELECT a.*, i.id AS item_id, i.document AS document
+FROM items i CROSS JOIN attempts a ON a.item = i.seq AND a.step = :step
+WHERE i.seq < :first AND +a.state = 'ready' AND +a.fresh = :fresh
+      AND +a.memory_step = :memory_step AND a.not_before <= :now
+ORDER BY a.sort_key, a.item LIMIT :limit
+
+-- name: first_memory_step_of_first
+SELECT a.memory_step FROM items i CROSS JOIN attempts a ON a.item = i.seq AND a.step = :step
+WHERE i.seq < :first AND +a.state = 'ready' AND +a.fresh = :fresh AND a.not_before <= :now
+ORDER BY a.memory_step LIMIT 1
+
+-- name: states_of_first
+SELECT state, count(*) AS n FROM items WHERE seq < :first GROUP BY state
+
 -- name: winners
 SELECT step, number, files FROM attempts
 WHERE item = :item AND step < :step AND state = 'succeeded' ORDER BY step, number
@@ -151,7 +169,7 @@ WHERE item = :item AND step = :step AND round = :round AND kind IS NOT NULL GROU
 SELECT state, step, kind, n FROM item_tally WHERE n > 0
 
 -- name: attempt_tally
-SELECT step, state, n FROM attempt_tally WHERE n > 0
+SELECT * FROM attempt_tally WHERE n > 0
 
 -- name: item_ids
 SELECT id FROM items ORDER BY seq
@@ -278,6 +296,46 @@ CREATE INDEX IF NOT EXISTS pauses ON events (id) WHERE action IN ('paused', 'res
 
 -- name: add_node
 ALTER TABLE dispatches ADD COLUMN node TEXT NOT NULL DEFAULT ''
+
+-- name: has_cost
+SELECT 1 FROM pragma_table_info('items') WHERE name = 'cost'
+
+-- name: add_cost
+ALTER TABLE items ADD COLUMN cost INTEGER NOT NULL DEFAULT 1
+
+-- name: add_cost_tally
+ALTER TABLE attempt_tally ADD COLUMN cost INTEGER NOT NULL DEFAULT 0
+
+-- name: fill_cost_tally
+UPDATE attempt_tally SET cost = n
+
+-- name: drop_added
+DROP TRIGGER attempts_added
+
+-- name: drop_moved
+DROP TRIGGER attempts_moved
+
+-- name: count_added
+CREATE TRIGGER attempts_added AFTER INSERT ON attempts BEGIN
+    INSERT INTO attempt_tally (step, state, n, cost)
+    SELECT new.step, new.state, 1, cost FROM items WHERE seq = new.item
+    ON CONFLICT DO UPDATE SET n = n + 1, cost = cost + excluded.cost;
+END
+
+-- name: count_moved
+CREATE TRIGGER attempts_moved AFTER UPDATE OF state ON attempts BEGIN
+    UPDATE attempt_tally SET n = n - 1, cost = cost - (SELECT cost FROM items WHERE seq = old.item)
+    WHERE step = old.step AND state = old.state;
+    INSERT INTO attempt_tally (step, state, n, cost)
+    SELECT new.step, new.state, 1, cost FROM items WHERE seq = new.item
+    ON CONFLICT DO UPDATE SET n = n + 1, cost = cost + excluded.cost;
+END
+
+-- name: costs
+SELECT cost, step, state IN ('waiting', 'in_flight') AS is_left FROM items ORDER BY seq
+
+-- name: costs_before
+SELECT 1 AS cost, step, state IN ('waiting', 'in_flight') AS is_left FROM items ORDER BY seq
 
 -- name: published
 SELECT a.files FROM items i JOIN attempts a ON a.item = i.seq

@@ -182,6 +182,15 @@ class ItemRow:
 
 
 @dataclass(frozen=True)
+class ItemCost:
+    """What an item costs, in tokens, and where it stands."""
+
+    cost: int
+    step: int
+    is_left: bool  # whether it is still to be worked on, at `step` and after it
+
+
+@dataclass(frozen=True)
 class Tally:
     """Counts of everything, at one moment."""
 
@@ -190,6 +199,7 @@ class Tally:
     failed_at: dict[int, int]  # step -> failed items
     failed_kinds: dict[str, int]
     attempts: dict[tuple[int, AttemptState], int]  # (step, state) -> attempts
+    costs: dict[tuple[int, AttemptState], int] = field(default_factory=dict)  # the same -> tokens
 
     @property
     def in_flight(self) -> int:
@@ -209,6 +219,10 @@ class Tally:
 
     def of_step(self, step: int, *states: AttemptState) -> int:
         return sum(self.attempts.get((step, state), 0) for state in states)
+
+    def cost_of_step(self, step: int, *states: AttemptState) -> int:
+        """What the items of these attempts cost, in tokens."""
+        return sum(self.costs.get((step, state), 0) for state in states)
 
 
 @dataclass(frozen=True)
@@ -245,7 +259,14 @@ def tally_of(items: list[sqlite3.Row], attempts: list[sqlite3.Row]) -> Tally:
     tries: dict[tuple[int, AttemptState], int] = {
         (row["step"], AttemptState(row["state"])): row["n"] for row in attempts
     }
-    return Tally(counts, standing, failed_at, kinds, tries)
+    costs = {key: _cost(row) for key, row in zip(tries, attempts, strict=True)}
+    return Tally(counts, standing, failed_at, kinds, tries, costs)
+
+
+def _cost(row: sqlite3.Row) -> int:
+    """Before format 3, each item counts 1."""
+    cost: int = row["cost" if "cost" in row.keys() else "n"]  # noqa: SIM118
+    return cost
 
 
 def files_json(files: tuple[FileRecord, ...]) -> str:

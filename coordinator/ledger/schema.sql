@@ -12,7 +12,8 @@ CREATE TABLE items (
     state    TEXT NOT NULL,        -- an ItemState
     step     INTEGER NOT NULL DEFAULT 0,
     round    INTEGER NOT NULL DEFAULT 1,  -- grows when the item is resubmitted
-    kind     TEXT                  -- a FailureKind, of a failed item
+    kind     TEXT,                 -- a FailureKind, of a failed item
+    cost     INTEGER NOT NULL DEFAULT 1  -- about how many tokens; since format 3
 ) STRICT;
 CREATE INDEX items_by_state ON items (state, seq);
 
@@ -75,6 +76,7 @@ CREATE TABLE item_tally (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE attempt_tally (
     step INTEGER NOT NULL, state TEXT NOT NULL, n INTEGER NOT NULL,
+    cost INTEGER NOT NULL DEFAULT 0,  -- of their items, together; since format 3
     PRIMARY KEY (step, state)
 ) STRICT, WITHOUT ROWID;
 
@@ -88,12 +90,4 @@ CREATE TRIGGER items_moved AFTER UPDATE OF state, step, kind ON items BEGIN
     INSERT INTO item_tally VALUES (new.state, new.step, ifnull(new.kind, ''), 1)
     ON CONFLICT DO UPDATE SET n = n + 1;
 END;
-CREATE TRIGGER attempts_added AFTER INSERT ON attempts BEGIN
-    INSERT INTO attempt_tally VALUES (new.step, new.state, 1)
-    ON CONFLICT DO UPDATE SET n = n + 1;
-END;
-CREATE TRIGGER attempts_moved AFTER UPDATE OF state ON attempts BEGIN
-    UPDATE attempt_tally SET n = n - 1 WHERE step = old.step AND state = old.state;
-    INSERT INTO attempt_tally VALUES (new.step, new.state, 1)
-    ON CONFLICT DO UPDATE SET n = n + 1;
-END;
+-- Those of attempts are made by count_added and count_moved.

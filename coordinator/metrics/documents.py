@@ -70,9 +70,11 @@ class ItemScores(_Document):
     statistics_sha256: str = ""  # of `statistics.json`; "" = not known
     metrics: dict[str, MetricResult]
     suspicious: Suspicious | None = None  # not in files of older versions
+    limited: str = ""  # what these are scores of, where it is less than all; not written else
 
     def to_bytes(self) -> bytes:
-        return self.model_dump_json(indent=2).encode() + b"\n"
+        left_out = set() if self.limited else {"limited"}
+        return self.model_dump_json(indent=2, exclude=left_out).encode() + b"\n"
 
     def by_metric(self) -> dict[str, float]:
         """Metric -> score."""

@@ -50,6 +50,7 @@ class PackPolicy(_Part):
 
     size: int = Field(default=16, ge=1)  # items at most
     sort_by: str = ""  # a property: items alike in it come to stand together
+    at_once: int | None = Field(default=None, ge=1)  # dispatches out at a time; None = any number
 
 
 class StepResources(_Part):
@@ -176,6 +177,16 @@ class Pipeline(_Part):
         references = (r for step in self.steps for r in step.inputs.values())
         return frozenset(r.removeprefix("asset/") for r in references if r.startswith("asset/"))
 
+    @property
+    def texts(self) -> frozenset[str]:
+        """The assets of one sentence a line, as far as the steps and `aligned` tell."""
+        known = [name for pair in self.aligned for name in pair]
+        read = [
+            step.inputs.get(name, "") for step in self.steps for name in _TEXTS.get(step.job, ())
+        ]
+        known += [r.removeprefix("asset/") for r in read if r.startswith("asset/")]
+        return frozenset(known)
+
     def nomad_of(self, step: Step) -> NomadPart:
         """Where and as what the step's jobs run on Nomad."""
         return step.nomad.over(self.nomad)
@@ -184,6 +195,7 @@ class Pipeline(_Part):
         return any(step.job == job for step in self.steps)
 
 
+_TEXTS = {"inference": ("source",), "scoring": ("translations", "reference", "source")}
 _Fault = tuple[tuple[str | int, ...], str]  # where in the file, and what is wrong there
 
 

@@ -5,7 +5,7 @@ from coordinator.reports.explain import Message
 from coordinator.reports.groups import ErrorGroup
 from coordinator.reports.item_log import ItemLog
 from coordinator.reports.render import render
-from coordinator.reports.report import local_reports, read_scores
+from coordinator.reports.report import local_reports, read_limited, read_scores
 from coordinator.reports.resubmit import items_to_resubmit
 from coordinator.reports.run_list import read_run_list
 from coordinator.reports.summary import Counts, Summary
@@ -22,6 +22,7 @@ __all__ = [
     "compare_scores",
     "items_to_resubmit",
     "local_reports",
+    "read_limited",
     "read_run_list",
     "read_scores",
     "render",

@@ -25,15 +25,17 @@ def directions_of(reports: Iterable[ItemReport]) -> Directions:
 
 
 def language_files(
-    scores: Scores, directions: Directions, metrics: Sequence[str]
+    scores: Scores, directions: Directions, metrics: Sequence[str], limited: str = ""
 ) -> dict[str, str]:
     """File name -> content; none where nothing is known of any item's languages."""
     if not any(map(all, directions.values())):
         return {}
     groups = group_averages(scores, directions, metrics, read_languages())
     named = [metric for metric in metrics if _METRIC.fullmatch(metric)]
-    matrices = {MATRIX.format(name): csv_text(matrix(scores, directions, name)) for name in named}
-    return matrices | {AVERAGES: csv_text(group_rows(groups))}
+    matrices = {
+        MATRIX.format(name): csv_text(matrix(scores, directions, name), limited) for name in named
+    }
+    return matrices | {AVERAGES: csv_text(group_rows(groups), limited)}
 
 
 def _languages(report: ItemReport) -> tuple[str, str]:

@@ -1,14 +1,19 @@
 """What a worker's log says of one item of its pack, line by line.
 
-A worker works off its items in their order and says of each in its own lines how it ended. All else
-on its standard error comes from the model, the handler or the command: it belongs to the item that
-was in hand, or before the worker was ready to all of them.
+A worker says of each item in its own lines how it ended, and of each batch of sentences which items
+it held. What the model prints stands in lines of their own kind, with the items that were in hand.
+All else on standard error comes from a command, or from a model in the worker's own process: there
+items are worked off in their order, so it belongs to the one that was in hand, or before the worker
+was ready to all of them.
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
+
+from coordinator.domain.log_events import BATCH, MODEL_SAID
+from coordinator.reports.batch_line import batch_in_words
 
 _ENDS = ("item done", "item failed", "item was done before")
 _OWN = ("dispatch", "step")  # what tells the worker's lines from JSON that a model prints
@@ -44,9 +49,19 @@ class ItemLog:
         yield from self._said(fields)
         self._follow(fields)
 
+    def _is_about(self, fields: dict[str, Any]) -> bool:
+        """Whether a line names this item, or none."""
+        items = fields.get("items")
+        if isinstance(items, list):
+            return self._item in items
+        return fields.get("item") in (None, self._item)
+
     def _said(self, fields: dict[str, Any]) -> Iterator[str]:
         about = fields.get("item")
-        if about not in (None, self._item):
+        if not self._is_about(fields):
+            return
+        if fields["event"] == MODEL_SAID:
+            yield _shown(str(fields.get("line", "")))
             return
         if not self._only_model:
             yield _in_words(fields)
@@ -78,6 +93,8 @@ def _worker_line(line: str) -> dict[str, Any] | None:
 def _in_words(fields: dict[str, Any]) -> str:
     """`16:02:11 item failed  kind=model_error`: a line of the worker's own."""
     moment = str(fields.get("time", ""))[11:19]
+    if fields["event"] == BATCH:
+        return _shown(f"{moment} {batch_in_words(fields)}".strip())
     rest = "".join(f"  {key}={value}" for key, value in fields.items() if key not in _NOT_SHOWN)
     return _shown(f"{moment} {fields['event']}{rest}".strip())
 

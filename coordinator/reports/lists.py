@@ -21,6 +21,7 @@ SUMMARY_JSON = "summary.json"
 SCORES = "scores.csv"
 SUSPICIOUS = "suspicious.csv"
 AVERAGES = "averages.csv"
+USAGE = "aggregate_resource_usage.csv"
 MATRIX = "matrix-{}.csv"  # of a metric
 
 LIST_OF = {
@@ -38,7 +39,7 @@ def kind_list(kind: FailureKind) -> str:
 
 # Written only where there is something to write: an older report's must not stay behind.
 OCCASIONAL = frozenset(
-    {SKIPPED, OUTSIDE, SCORES, SUSPICIOUS, AVERAGES, *map(kind_list, FailureKind)}
+    {SKIPPED, OUTSIDE, SCORES, SUSPICIOUS, AVERAGES, USAGE, *map(kind_list, FailureKind)}
 )
 
 

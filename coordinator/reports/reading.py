@@ -30,6 +30,7 @@ class BatchLogs:
         steps: all its steps, in order; every attempt's step is among them.
         attempts: item -> its attempts, in no order.
         skipped: items that were left out when the batch was submitted -> why.
+        limited: what was left out of the batch, in words; "" = nothing.
         redone: item -> step -> its first attempt that counts, of items that were done again.
     """
 
@@ -39,6 +40,7 @@ class BatchLogs:
     run_list: RunList
     skipped: Mapping[str, str]
     redone: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    limited: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class _Record:
     steps: tuple[str, ...] = ()
     items: int | None = None
     skipped: Mapping[str, str] = field(default_factory=dict)
+    limited: str = ""
 
 
 def read_batch(tree: Tree, folder: Path, given: RunList | None) -> BatchLogs:
@@ -73,7 +76,21 @@ def read_batch(tree: Tree, folder: Path, given: RunList | None) -> BatchLogs:
         run_list=run_list,
         skipped=record.skipped,
         redone=_redone(tree, folder, entries.files),
+        limited=record.limited or _limited_by(attempts),
     )
+
+
+def limited_by_record(tree: Tree, folder: Path) -> str:
+    """What the record in `folder` says was left out of the batch; "" = nothing, or no record."""
+    found = _record(tree, folder / BATCH_FILE) if (folder / BATCH_FILE).is_file() else None
+    return found.limited if found else ""
+
+
+def _limited_by(attempts: Mapping[str, Iterable[Attempt]]) -> str:
+    """What the outcomes say, where the batch's own record is not there."""
+    outcomes = (a.outcome for tries in attempts.values() for a in tries if a.outcome)
+    said = (outcome.facts.get("limited") for outcome in outcomes)
+    return next((for_terminal(str(words)) for words in said if words), "")
 
 
 def _own_list(tree: Tree, folder: Path, files: Sequence[Path]) -> RunList | None:
@@ -139,4 +156,5 @@ def _record_of(document: dict[str, Any]) -> _Record:
         steps=tuple(map(str, steps)),
         items=items,
         skipped=skipped,
+        limited=for_terminal(str(document.get("limited") or "")),
     )

@@ -38,7 +38,8 @@ _INDENT = " " * 9
 def render(summary: Summary) -> RenderableType:
     """All that a person needs to see, for a console that takes text as it is."""
     table = (_table(summary), Text(_check(summary), "dim"))
-    parts: list[RenderableType] = [_headline(summary), Text(), *table, Text()]
+    limited = [Text(f"! {for_terminal(summary.limited)}", "yellow")] if summary.limited else []
+    parts: list[RenderableType] = [_headline(summary), *limited, Text(), *table, Text()]
     parts += _failures(summary)
     parts += _scores(summary)
     parts += _suspicious(summary)

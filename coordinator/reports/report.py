@@ -18,10 +18,12 @@ from coordinator.reports.lists import (
     SUMMARY_CSV,
     SUMMARY_JSON,
     SUSPICIOUS,
+    USAGE,
     Sorting,
     item_lists,
 )
-from coordinator.reports.reading import BatchLogs, read_batch
+from coordinator.reports.reading import BatchLogs, limited_by_record, read_batch
+from coordinator.reports.resources import usage_csv, usages_of
 from coordinator.reports.run_list import read_run_list
 from coordinator.reports.summary import Counts, Summary, next_commands
 from coordinator.reports.suspicious import Suspicions, suspicions_of, suspicious_csv
@@ -58,8 +60,9 @@ def local_reports(
     """
     given = read_run_list(run_list) if run_list is not None else None
     tree = Tree(log_dir.resolve())
-    findings = _find(tree, read_batch(tree, find_batch(tree.base, batch), given))
-    files = _files(findings)
+    folder = find_batch(tree.base, batch)
+    findings = _find(tree, read_batch(tree, folder, given))
+    files = {**_files(findings), **_usage_file(tree, folder, findings.logs)}
     summary = _summary(findings, tree, [*files, SUMMARY_JSON], str(log_dir), str(report_dir))
     write_report(report_dir, {**files, SUMMARY_JSON: json_text(summary.to_json())})
     return summary
@@ -75,6 +78,12 @@ def read_scores(log_dir: Path, batch: str | None) -> Scores:
     logs = read_batch(tree, find_batch(tree.base, batch), None)
     scores = scores_of(sort_items(logs).reports)
     return {item: values for item, values in scores.items() if values}
+
+
+def read_limited(log_dir: Path, batch: str | None) -> str:
+    """What its own record says was left out of a batch; "" = nothing. Raises as `read_scores`."""
+    tree = Tree(log_dir.resolve())
+    return limited_by_record(tree, find_batch(tree.base, batch))
 
 
 def sort_items(logs: BatchLogs) -> Sorting:
@@ -110,14 +119,23 @@ def _files(findings: _Findings) -> dict[str, str]:
     by_item = {message.item: message for message in findings.messages}
     files = {name: lines_text(items) for name, items in item_lists(sorting).items()}
     files[MESSAGES] = json_text(_by_kind(findings.messages))
-    files[SUMMARY_CSV] = summary_csv(sorting.reports, by_item, findings.logs.skipped, scores)
+    limited, skipped = findings.logs.limited, findings.logs.skipped
+    files[SUMMARY_CSV] = summary_csv(sorting.reports, by_item, skipped, scores, limited)
     if findings.averages:
-        files[SCORES] = scores_csv(scores, findings.averages)
+        files[SCORES] = scores_csv(scores, findings.averages, limited)
         directions = directions_of(sorting.reports)
-        files |= language_files(scores, directions, list(findings.averages))
+        files |= language_files(scores, directions, list(findings.averages), limited)
     if findings.suspicious:
-        files[SUSPICIOUS] = suspicious_csv(findings.suspicious)
+        files[SUSPICIOUS] = suspicious_csv(findings.suspicious, limited)
     return files
+
+
+def _usage_file(tree: Tree, folder: Path, logs: BatchLogs) -> dict[str, str]:
+    usages = usages_of(tree, folder)
+    if not usages:
+        return {}
+    attempts = (attempt for tries in logs.attempts.values() for attempt in tries)
+    return {USAGE: usage_csv(usages, {a.folder.name: a.node for a in attempts})}
 
 
 def _summary(
@@ -126,6 +144,7 @@ def _summary(
     sorting, run_list = findings.sorting, findings.logs.run_list
     return Summary(
         batch=findings.logs.batch,
+        limited=findings.logs.limited,
         log_dir=log_dir,
         report_dir=report_dir,
         run_list_source=run_list.source,

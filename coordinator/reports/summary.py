@@ -35,6 +35,7 @@ class Summary:
     """A report in numbers, with the place of each list.
 
     Attributes:
+        limited: what was left out of the batch, in words; "" = nothing.
         run_list_source: where the run list comes from, in words.
         run_list_complete: False where items that left no logs are unknown.
         repeated: lines of the run list that named an item again.
@@ -68,12 +69,14 @@ class Summary:
     suspicious: Mapping[str, tuple[str, ...]]
     next_commands: tuple[str, ...]
     failed: Mapping[FailureKind, tuple[str, ...]] = field(repr=False)
+    limited: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON without the item lists, which are files beside it."""
         return {
             "format": FORMAT,
             "batch": self.batch,
+            "limited": self.limited,
             "log_dir": self.log_dir,
             "report_dir": self.report_dir,
             "run_list": {

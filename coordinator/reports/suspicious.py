@@ -23,9 +23,9 @@ def suspicions_of(reports: Iterable[ItemReport]) -> Suspicions:
     return {item: signs for item, signs in found.items() if signs is not None and signs.flags}
 
 
-def suspicious_csv(found: Suspicions) -> str:
+def suspicious_csv(found: Suspicions, limited: str = "") -> str:
     """One row per item: its counts of lines, and the sentences that say what is wrong."""
-    return csv_text(suspicious_rows(found))
+    return csv_text(suspicious_rows(found), limited)
 
 
 def _read(fact: object) -> Suspicious | None:

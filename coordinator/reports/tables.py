@@ -42,6 +42,7 @@ def summary_csv(
     messages: Mapping[str, Message],
     skipped: Mapping[str, str],
     scores: Scores,
+    limited: str = "",
 ) -> str:
     """One row per item of the run list.
 
@@ -50,6 +51,7 @@ def summary_csv(
         messages: item -> why it failed.
         skipped: item -> why it was left out at the start.
         scores: of the items that succeeded.
+        limited: what was left out of the batch.
     """
     metrics = _metrics(scores)
     rows: list[list[Cell]] = [[*_COLUMNS, *(f"score_{metric}" for metric in metrics)]]
@@ -57,12 +59,12 @@ def summary_csv(
         values = scores.get(report.item, {})
         row = _row(report, messages.get(report.item), skipped.get(report.item, ""))
         rows.append([*row, *(values.get(metric) for metric in metrics)])
-    return csv_text(rows)
+    return csv_text(rows, limited)
 
 
-def scores_csv(scores: Scores, averages: Mapping[str, Average]) -> str:
+def scores_csv(scores: Scores, averages: Mapping[str, Average], limited: str = "") -> str:
     """Item by metric, with full floats; the last row holds the averages."""
-    return csv_text(score_rows(scores, averages))
+    return csv_text(score_rows(scores, averages), limited)
 
 
 def _row(report: ItemReport, message: Message | None, skipped: str) -> list[Cell]:

@@ -29,12 +29,13 @@ class ScoringJob:
         entries = handoff.options.get("metrics", DEFAULT_METRICS)
         metrics = parse_metrics(entries, where=f"step {handoff.step}")
         self._scorer = Scorer(metrics, _store(handoff.options.get("prepared")))
+        self._limited = handoff.limited
 
     def run(self, item: HandoffItem, inputs: Mapping[str, Path], out: Path) -> Done:
         began = time.monotonic()
         with about(item.item):
             task = _task(item, inputs)
-            scored = self._scorer.score(task)
+            scored = self._scorer.score(task).marked(self._limited)
         scored.write(out)
         signs = scored.scores.suspicious
         return Done(

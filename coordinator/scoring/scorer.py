@@ -1,7 +1,7 @@
 """Scores of one text after another, with references kept from one to the next."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -36,6 +36,10 @@ class Scored:
 
     scores: ItemScores
     statistics: bytes
+
+    def marked(self, limited: str) -> "Scored":
+        """The same, with the word of what was left out; "" = nothing was."""
+        return replace(self, scores=self.scores.model_copy(update={"limited": limited}))
 
     def files(self) -> dict[str, bytes]:
         """Name -> content; the scores come last, and so mean that all is there."""

@@ -81,6 +81,10 @@ class Settings(BaseSettings):
     pipeline: Path | None = None
     job_vars: Path | None = None
     model: str = ""
+    trust_model_code: bool = False
+    model_cache: Path | None = None
+    model_cache_gb: float = Field(default=100.0, gt=0, lt=1e9)
+    monitoring_interval_seconds: float = Field(default=0.0, ge=0, le=3600)
     catalog: str = ""
     stac_api_url: str = ""
     slots: int | None = Field(default=None, ge=1)
@@ -166,7 +170,7 @@ def _file_values(path: Path) -> dict[str, Any]:
             f"{path} cannot be used", problems=problems_of(error, document, Settings.model_fields)
         ) from error
     folder = path.parent
-    relative = {"state_dir", "log_dir", "report_dir", "pipeline", "job_vars"}
+    relative = {"state_dir", "log_dir", "report_dir", "pipeline", "job_vars", "model_cache"}
     given = {k: v for k, v in document.data.items() if v is not None}
     return {k: folder / v if k in relative else v for k, v in given.items()}
 

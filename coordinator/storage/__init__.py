@@ -8,7 +8,9 @@ from coordinator.storage.base import Storage
 from coordinator.storage.folders import (
     SKETCHED_BYTES,
     folder_address,
+    held_folder,
     local_folder,
+    refuse_foreign_code,
     sketched_folder,
 )
 from coordinator.storage.locations import is_remote, open_location
@@ -17,10 +19,12 @@ __all__ = [
     "SKETCHED_BYTES",
     "Storage",
     "folder_address",
+    "held_folder",
     "is_remote",
     "local_folder",
     "open_location",
     "open_storage",
+    "refuse_foreign_code",
     "sketched_folder",
 ]
 

@@ -32,17 +32,23 @@ from coordinator.errors import (
 from coordinator.files import sha256_of
 from coordinator.storage import Storage
 from coordinator.storage.locations import is_remote, open_location
+from coordinator.workers.cutting import copy_lines
 from coordinator.workers.discretion import learn_own, told
 from coordinator.workers.failures import exit_of, failure_of
 from coordinator.workers.logs import WorkerLog
+from coordinator.workers.monitor import ItemFacts
 from coordinator.workers.stop import StopFlag
 
 
 class Desk:
     """The items of one handoff; several threads may use it, each for an item of its own."""
 
-    def __init__(self, handoff: Handoff, storage: Storage, stop: StopFlag) -> None:
+    def __init__(
+        self, handoff: Handoff, storage: Storage, stop: StopFlag, measured: ItemFacts
+    ) -> None:
         self._handoff, self._storage, self._stop = handoff, storage, stop
+        self._measured = measured
+        self.load_seconds = 0.0  # until the job was ready; every item that is done tells it
         self._keys = BatchKeys(handoff.batch)
         self._log = WorkerLog(dispatch=handoff.dispatch, step=handoff.step)
 
@@ -118,7 +124,9 @@ class Desk:
             status="no_data" if done.no_data else "succeeded",
             message=told(done.message),
             files=files,
-            facts=dict(done.facts),
+            facts=self._marked(
+                {"load_seconds": self.load_seconds, **self._measured(began), **done.facts}
+            ),
         )
 
     def _failed(self, item: HandoffItem, error: Exception, began: float) -> Outcome:
@@ -131,7 +139,17 @@ class Desk:
             error=failure.message,
             traceback=failure.traceback.splitlines(),
         )
-        return Outcome(**self._identity(item, began), status="failed", failure=failure)
+        return Outcome(
+            **self._identity(item, began),
+            status="failed",
+            failure=failure,
+            facts=self._marked(self._measured(began)),
+        )
+
+    def _marked(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """The facts, with the word of what was left out of the batch, if anything was."""
+        limited = self._handoff.limited
+        return {**facts, "limited": limited} if limited else dict(facts)
 
     def _write(self, outcome: Outcome) -> None:
         key = self._keys.attempt(outcome.item, outcome.step, outcome.attempt).outcome
@@ -142,11 +160,15 @@ class Desk:
     def _fetched(self, name: str, ref: InputRef, scratch: Path) -> Path:
         if ref.href and not is_remote(ref.href):
             open_location(ref.href, max_bytes=sys.maxsize).close()  # it says why it cannot be read
-            return Path(ref.href)
+            if not ref.lines:
+                return Path(ref.href)
         target = scratch / f"in-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         source = self._storage.open(ref.key) if ref.key else open_location(ref.href)
         with source, target.open("wb") as sink:
-            shutil.copyfileobj(source, sink)
+            if ref.lines:
+                copy_lines(source, sink, ref.lines)
+            else:
+                shutil.copyfileobj(source, sink)
         if ref.sha256 and sha256_of(target) != ref.sha256:
             raise BadInput(f"input {name} is not what the earlier step wrote", why="hash differs")
         return target

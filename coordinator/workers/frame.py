@@ -25,6 +25,7 @@ from coordinator.workers.discretion import learn_addresses, learn_own
 from coordinator.workers.failures import exit_of, kind_of
 from coordinator.workers.jobs import make_job
 from coordinator.workers.logs import WorkerLog
+from coordinator.workers.monitor import ItemFacts, monitored
 from coordinator.workers.pack import PackRun
 from coordinator.workers.stop import StopFlag, stop_flag
 
@@ -41,7 +42,8 @@ def run_worker(output_root: str, handoff_key: str) -> int:
             handoff = read_handoff(storage.read(handoff_key))
             fetching.allow(handoff.reach)
             learn_addresses(handoff)
-            return Frame(handoff, storage, stop).run()
+            with monitored(handoff, storage) as facts:
+                return Frame(handoff, storage, stop, facts).run()
     except CoordinatorError as error:
         WorkerLog().error("dispatch failed", error=str(error), hint=error.hint)
         return exit_of(kind_of(error))
@@ -50,9 +52,11 @@ def run_worker(output_root: str, handoff_key: str) -> int:
 class Frame:
     """Runs the items of one handoff."""
 
-    def __init__(self, handoff: Handoff, storage: Storage, stop: StopFlag) -> None:
+    def __init__(
+        self, handoff: Handoff, storage: Storage, stop: StopFlag, measured: ItemFacts
+    ) -> None:
         self._handoff, self._stop = handoff, stop
-        self._desk = Desk(handoff, storage, stop)
+        self._desk = Desk(handoff, storage, stop, measured)
         self._log = WorkerLog(dispatch=handoff.dispatch, step=handoff.step)
 
     def run(self) -> int:
@@ -61,7 +65,10 @@ class Frame:
             job = make_job(self._handoff, self._stop.is_set)
         except Exception as error:
             return self._fail(self._handoff.items, error)
-        self._log.info("ready", job=self._handoff.job, load_s=round(time.monotonic() - began, 3))
+        self._desk.load_seconds = load_seconds = round(time.monotonic() - began, 3)
+        self._log.info("ready", job=self._handoff.job, load_s=load_seconds)
+        if self._handoff.limited:
+            self._log.warning("limited", what=self._handoff.limited)
         if isinstance(job, PackJob):
             return self._run_pack(job)
         exits = [self._run_item(job, item) for item in self._handoff.items]

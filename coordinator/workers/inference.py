@@ -1,18 +1,23 @@
 """Translation of the items of a dispatch by its model."""
 
 import json
+import time
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import asdict
+from pathlib import Path
 
 from coordinator.domain.handoff import Handoff, HandoffItem
 from coordinator.domain.job_options import InferenceOptions
+from coordinator.domain.limits import TINY_MODEL
+from coordinator.domain.log_events import BATCH
 from coordinator.domain.text import read_lines
 from coordinator.domain.work import Done, Parcel
 from coordinator.errors import BadInput
 from coordinator.inference import BatchRecord
 from coordinator.inference.book import Text, Translated
 from coordinator.inference.engine import Engine
-from coordinator.storage import local_folder
+from coordinator.inference.tiny import TINY_FOLDER
+from coordinator.storage import local_folder, refuse_foreign_code
 from coordinator.workers.logs import WorkerLog
 
 TRANSLATIONS = "translations.jsonl"
@@ -24,8 +29,8 @@ class InferenceJob:
     def __init__(self, handoff: Handoff, stopped: Callable[[], bool] = lambda: False) -> None:
         options = InferenceOptions.model_validate(handoff.options)
         self._log = WorkerLog(dispatch=handoff.dispatch)
-        folder = local_folder(handoff.model)
-        told = self._log_batch, self._log_line, self._log_loss
+        told = self._log_batch, self._log.model, self._log_loss
+        folder = self._model_folder(handoff)
         self._engine = Engine(folder, options, *told, stopped=stopped, reach=handoff.reach)
 
     def run_all(
@@ -37,12 +42,20 @@ class InferenceJob:
         finally:
             self._engine.close()
 
-    def _log_batch(self, batch: BatchRecord) -> None:
-        self._log.info("batch", **asdict(batch))
+    def _model_folder(self, handoff: Handoff) -> Path:
+        """Where the model lies on this node, checked as far as it is known what it must be."""
+        if handoff.model == TINY_MODEL:  # the stand-in comes with the worker
+            return TINY_FOLDER
+        began = time.monotonic()
+        folder = local_folder(handoff.model, handoff.manifest)
+        refuse_foreign_code(handoff.model, folder, trusted=handoff.trust_model_code)
+        digest = handoff.manifest.digest if handoff.manifest else None
+        seconds = round(time.monotonic() - began, 3)
+        self._log.info("model here", model=handoff.model, manifest=digest, seconds=seconds)
+        return folder
 
-    def _log_line(self, line: str) -> None:
-        """What the model printed: marked, so that it can be told from the worker's own words."""
-        self._log.info("model", line=line)
+    def _log_batch(self, batch: BatchRecord) -> None:
+        self._log.info(BATCH, **asdict(batch))
 
     def _log_loss(self, why: str) -> None:
         self._log.warning("model process lost", why=why)

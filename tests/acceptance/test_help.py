@@ -28,6 +28,7 @@ SCORINGS = (
 )
 # What has to be done before, for an example to make sense.
 BEFORE = {
+    "coordinator model-manifest models/mine --check": "coordinator model-manifest models/mine",
     "coordinator rebuild-ledger my-batch --output_root outputs": "coordinator rm my-batch",
     "coordinator report --log_dir local-logs --run_list inputs/test-run.txt": (
         "coordinator rm my-other-batch"  # it is about the only batch there

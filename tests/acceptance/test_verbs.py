@@ -267,3 +267,19 @@ def test_nomads_address_may_be_given_to_whoever_asks_it(place: Place) -> None:
         done = place.run(*arguments, "--nomad_addr", "http://127.0.0.1:9")
         assert done.returncode != 0
         assert "Nomad at http://127.0.0.1:9 does not answer" in done.stdout + done.stderr
+
+
+def test_what_jobs_used_comes_home(place: Place) -> None:
+    place.items(one="sleep 0.4", two="exit 1")
+    done = place.submit("measured", "--slots=1", "--monitoring_interval_seconds=0.1")
+    assert done.returncode == 1, done.stderr
+    [series] = (place.folder / "local-logs/measured").glob("act/*/resource_usage.csv")
+    assert len(series.read_text().splitlines()) > 3
+    outcomes = series.parent.glob("outcomes/*.json")
+    facts = [json.loads(path.read_text())["facts"]["resources"] for path in outcomes]
+    assert len(facts) == 2 and all(each["memory_mb"]["peak"] > 1 for each in facts)
+    assert place.run("report", "measured").returncode == 0
+    report = place.folder / "local-reports/measured"
+    assert series.parent.name in (report / "aggregate_resource_usage.csv").read_text()
+    refused = place.submit("too-slow", "--monitoring_interval_seconds=-1")
+    assert refused.returncode == 2 and "monitoring_interval_seconds" in refused.stderr

@@ -160,6 +160,13 @@ def test_what_they_tell_is_right(restored: Restored) -> None:
     ledger.close()
 
 
+@pytest.mark.parametrize("batch", ["done", "half"])
+def test_they_can_be_asked_what_they_take(restored: Restored, user: User, batch: str) -> None:
+    restored(batch)
+    code, said = user.says("plan", batch)
+    assert (code, said.startswith(f"batch      {batch}")) == (0, True), said
+
+
 def test_a_saved_copy_goes_on_as_a_ledger_of_today(restored: Restored, tmp_path: Path) -> None:
     ledger = opened(restored("half"), read_only=True)
     copy = tmp_path / "ledger.db.fetched"

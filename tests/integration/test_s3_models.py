@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.commands.models import checked_model
+from coordinator.commands.models import checked_model, compare_manifest, make_manifest
 from coordinator.errors import BadInput, ModelError, StorageError
-from coordinator.storage import folders, local_folder, open_storage, sketched_folder
+from coordinator.storage import folders, local_folder, model_cache, open_storage, sketched_folder
+from coordinator.storage.manifests import local_manifest
+from coordinator.storage.s3 import S3Storage
 from tests.model_folders import write_huggingface
 
 pytestmark = [pytest.mark.needs_s3, pytest.mark.timeout(600)]
@@ -25,7 +27,7 @@ class Handler:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
-    monkeypatch.setenv(folders.CACHE, str(folder))
+    monkeypatch.setenv(model_cache.FOLDER, str(folder))
     return folder
 
 
@@ -117,6 +119,7 @@ def test_a_worker_translates_with_it(s3_bucket: str, tmp_path: Path) -> None:
         job="inference",
         output_root=str(tmp_path),
         model=put_handler(s3_bucket, "yes"),
+        trust_model_code=True,
         items=(item,),
     )
     parcel = Parcel(item, {"source": tmp_path / "text"}, tmp_path)
@@ -124,3 +127,70 @@ def test_a_worker_translates_with_it(s3_bucket: str, tmp_path: Path) -> None:
     assert isinstance(done, Done)
     lines = (tmp_path / "translations.jsonl").read_text().splitlines()
     assert [json.loads(line)["translation"] for line in lines] == ["yes", "yes"]
+
+
+# manifests
+
+
+def put_weights(bucket: str, folder: Path) -> str:
+    storage = open_storage(f"s3://{bucket}/weights")
+    for path in write_huggingface(folder).iterdir():
+        storage.upload(path, path.name)
+    return storage.uri
+
+
+def test_a_manifest_names_what_nodes_fetch_and_check(
+    s3_bucket: str, cache: Path, tmp_path: Path
+) -> None:
+    address = put_weights(s3_bucket, tmp_path / "model")
+    assert checked_model(address).manifest is None
+    made = make_manifest(address)
+    assert compare_manifest(address) == made == local_manifest(tmp_path / "model")
+    assert checked_model(address).manifest == made
+    open_storage(address).write("beside.txt", b"no part of it")
+    folder = local_folder(address, made)
+    assert {path.name for path in folder.iterdir()} == {file.name for file in made.files}
+    assert folder.parent == cache
+
+
+def test_what_is_not_as_the_manifest_says_is_refused(s3_bucket: str, tmp_path: Path) -> None:
+    address = put_weights(s3_bucket, tmp_path / "model")
+    made = make_manifest(address)
+    open_storage(address).write("vocab.json", b"[]")  # of the same size
+    assert checked_model(address).manifest == made  # sizes are all that is looked at here
+    for check in (lambda: compare_manifest(address), lambda: local_folder(address, made)):
+        with pytest.raises(ModelError) as caught:
+            check()
+        assert "vocab.json" in str(caught.value)
+    open_storage(address).write("vocab.json", b"{ }")
+    with pytest.raises(ModelError) as caught:
+        checked_model(address)
+    assert f"{address}/vocab.json" in str(caught.value)
+
+
+def test_a_fetch_that_was_killed_is_gone_on_with(
+    s3_bucket: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = put_weights(s3_bucket, tmp_path / "model")
+    made = make_manifest(address)
+    part = cache / f".part-{made.digest[:32]}"
+    part.mkdir(parents=True)
+    for name in ("model.safetensors", "vocab.json"):
+        (part / name).write_bytes((tmp_path / "model" / name).read_bytes())
+    (part / "vocab.json").write_bytes(b"[]")  # cut short, or damaged
+    opened: list[str] = []
+    plain_open = S3Storage.open
+    monkeypatch.setattr(
+        S3Storage, "open", lambda store, key: (opened.append(key), plain_open(store, key))[1]
+    )
+    folder = local_folder(address, made)
+    assert local_manifest(folder) == made
+    assert sorted(opened) == ["config.json", "sentencepiece.bpe.model", "vocab.json"]
+
+
+def test_a_handler_in_a_bucket_runs_only_where_it_is_trusted(s3_bucket: str) -> None:
+    address = put_handler(s3_bucket, "one")
+    with pytest.raises(ModelError) as caught:
+        checked_model(address)
+    assert "--trust-model-code" in caught.value.hint
+    assert checked_model(address, trust_code=True).kind == "handler"

@@ -181,6 +181,7 @@ class Simulation:
                 ControlDesk(ledger).forget_stop()
                 ControlDesk(ledger).carry_out()
                 self.people.ask_again(ledger, self.lives)
+                self.people.lift_the_gate(ledger, self.plan.canaries)
                 cluster.prepare(is_known=any(dispatch.job_id for dispatch in ledger.out()))
                 self._drive(Driver(self._batch(), ledger, cluster, storage, clock, PACE), cluster)
         finally:
@@ -218,6 +219,7 @@ class Simulation:
             self.logs,
             plan.wait_seconds,
             keep_jobs=plan.keep_jobs,
+            canaries=plan.canaries,
         )
 
     def _look(self, snapshot: Snapshot) -> None:

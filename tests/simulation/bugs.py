@@ -14,7 +14,7 @@ from coordinator.cluster.nomad.api import NomadRefusal
 from coordinator.cluster.nomad.cluster import NomadCluster
 from coordinator.domain.states import AttemptState
 from coordinator.domain.verdicts import Ending, Verdict
-from coordinator.engine import collect
+from coordinator.engine import Gate, collect
 from coordinator.engine.dispatching import Dispatcher
 from coordinator.engine.driver import Driver
 from coordinator.engine.reconcile import Changes, reconcile
@@ -169,12 +169,12 @@ def take_silence_for_an_end() -> AbstractContextManager[Any]:
 
 def start_one_too_many() -> AbstractContextManager[Any]:
     """The room below the stop threshold is counted with one item too many."""
-    original = Dispatcher._sizes
+    original = Dispatcher._new_packs
 
-    def sizes(self: Dispatcher, step: int, tally: Any, room: int, most: int) -> list[int]:
+    def new_packs(self: Dispatcher, step: int, tally: Any, room: int, most: int) -> list[Any]:
         return original(self, step, tally, room + 1 if room else 0, most)
 
-    return patch.object(Dispatcher, "_sizes", sizes)
+    return patch.object(Dispatcher, "_new_packs", new_packs)
 
 
 def publish_when_the_ledger_is_told() -> AbstractContextManager[Any]:
@@ -203,6 +203,19 @@ def wait_for_what_nomad_left_unknown() -> AbstractContextManager[Any]:
     return patch.object(tracking.Tracker, "_have_it_replaced", lambda *_: None)
 
 
+def let_others_go_with_the_canaries() -> AbstractContextManager[Any]:
+    """Only the first dispatch waits for the canaries: what is ready later goes along."""
+    original = Dispatcher.update_gate
+
+    def update_gate(self: Dispatcher) -> Gate:
+        gate = original(self)
+        if self._ledger.out_count():
+            self._gate = replace(gate, first=None)
+        return gate
+
+    return patch.object(Dispatcher, "update_gate", update_gate)
+
+
 BUGS: tuple[Bug, ...] = (
     confirm_before_claim,
     trust_the_id_of_a_repeated_dispatch,
@@ -222,4 +235,5 @@ BUGS: tuple[Bug, ...] = (
     publish_when_the_ledger_is_told,
     leave_scores_beside_newer_translations,
     wait_for_what_nomad_left_unknown,
+    let_others_go_with_the_canaries,
 )

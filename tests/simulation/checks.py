@@ -282,6 +282,32 @@ def nothing_is_started_during_a_pause(remains: Remains) -> Iterator[str]:
             yield f"dispatch {event['dispatch']} was claimed while somebody had it paused"
 
 
+def canaries_succeed_before_others_start(remains: Remains) -> Iterator[str]:
+    """Whatever puts other items in flight is claimed while all canaries have succeeded."""
+    canaries = {item["seq"] for item in remains.items[: remains.plan.canaries]}
+    if not canaries or len(canaries) == len(remains.items):
+        return
+    by_id = {attempt["id"]: attempt for attempt in remains.attempts}
+    begins = {_round(a): a["id"] for a in sorted(remains.attempts, key=_age, reverse=True)}
+    good: set[int] = set()
+    for event in remains.events:
+        if event["action"] == "canaries lifted":
+            return
+        if event["action"] == "claimed":
+            claimed = remains.of_dispatch[event["dispatch"]]
+            good -= {attempt["item"] for attempt in claimed}
+            begun = {a["item"] for a in claimed if begins[_round(a)] == a["id"]}
+            if begun - canaries and good != canaries:
+                yield f"dispatch {event['dispatch']} begins others, {len(good)} canaries succeeded"
+        elif (attempt := by_id.get(event["attempt"])) and _ends_well(event, attempt):
+            good |= canaries & {attempt["item"]}
+
+
+def _ends_well(event: Row, attempt: Row) -> bool:
+    is_last = attempt["step"] == len(STEPS) - 1
+    return event["new"] == "no_data" or (event["new"] == "succeeded" and is_last)
+
+
 def failures_are_true(remains: Remains) -> Iterator[str]:
     """An item fails by its own fault, or when it has used up all its tries."""
     tries: Counter[tuple[int, int, str]] = Counter(
@@ -434,6 +460,7 @@ CHECKS: tuple[Callable[[Remains], Iterator[str]], ...] = (
     only_the_cluster_refuses,
     only_what_somebody_asked_for_is_stopped,
     nothing_is_started_during_a_pause,
+    canaries_succeed_before_others_start,
     a_whole_outcome_is_believed,
     failures_are_true,
     an_untouched_item_is_not_charged,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from coordinator.clock import SimulatedClock
 from coordinator.domain.states import ItemState
+from coordinator.engine import gate_of
 from coordinator.ledger import Asked, Control, ControlDesk, Ledger, RedoDesk
 from tests.simulation.plan import STEPS, Order, Redo
 
@@ -60,6 +61,14 @@ class People:
                 rounds = {i.id: i.round for i in ledger.items(*ItemState)}
                 self.redone.update(i for i, n in before.items() if rounds[i] > n)
             self._redos.pop(0)
+
+    def lift_the_gate(self, ledger: Ledger, canaries: int) -> None:
+        """Canaries have failed: a life begins with `--canary 0`, as it has to."""
+        asked = ledger.record().get("canary", canaries)
+        if gate_of(ledger, "mine", asked).failed:
+            self._tell(">>> somebody goes on without canaries")
+            desk = ControlDesk(ledger)
+            desk.change_record(lambda now: {**now, "canary": 0}, "canaries lifted", "by somebody")
 
     def _give(self, order: Order) -> None:
         self.given += 1

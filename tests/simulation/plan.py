@@ -115,6 +115,7 @@ class Plan:
     crashes: tuple[Doom, ...]  # of the coordinator's lives; then comes one that ends well
     orders: tuple[Order, ...]
     redos: tuple[Redo, ...]
+    canaries: int  # items that have to succeed before any other is started
     downtimes: tuple[float, ...]  # seconds between two lives
 
     def __str__(self) -> str:
@@ -122,6 +123,7 @@ class Plan:
         where = " on Nomad" if self.speaks_nomad else ""
         asked = [f"{o.what} at sleep {o.sleeps}" for o in self.orders]
         asked += [f"{STEPS[r.step]} again at life {r.life}" for r in self.redos]
+        asked += [f"{self.canaries} canaries"] if self.canaries else []
         orders = ", ".join(asked) or "none"
         crashes = ", ".join(map(str, self.crashes)) or "none"
         return (
@@ -164,6 +166,7 @@ def plan_of(seed: int, items: int) -> Plan:
         crashes=crashes,
         orders=_orders(random, items),
         redos=_redos(Random(f"{seed} does again"), items),
+        canaries=Random(f"{seed} sends canaries").choice((0, 0, 1, max(2, items // 8))),
         downtimes=tuple(random.choice((0.1, 10.0, 600.0)) for _ in crashes),
     )
 

@@ -324,6 +324,22 @@ def test_no_more_is_out_than_the_lanes_and_a_short_queue(tmp_path: Path) -> None
     world.assert_all_ran_once()
 
 
+def test_a_step_in_a_pool_of_its_own_leaves_the_other_lanes_alone(tmp_path: Path) -> None:
+    pool = {"size": 1, "at_once": 2}
+    world = World(tmp_path, count=12, lanes=4, steps=pipeline(1, pack=pool))
+    most = 0
+    for _ in range(200):
+        world.tick()
+        out = world.ledger.out_by_step().get(0, 0)
+        assert out <= 2
+        most = max(most, out)
+        if world.is_over():
+            break
+        world.work()
+    assert most == 2
+    world.assert_all_ran_once()
+
+
 # failures
 
 

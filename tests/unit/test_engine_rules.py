@@ -12,8 +12,8 @@ from coordinator.cluster import JobId, Observation, Phase
 from coordinator.domain.items import WorkItem
 from coordinator.domain.states import AttemptState, FailureKind, ItemState
 from coordinator.domain.verdicts import Ending, Verdict, returned
-from coordinator.engine import Thresholds, is_paused, pack_size, sort_key, thresholds_for
-from coordinator.engine.packs import most_out
+from coordinator.engine import Thresholds, is_paused, sort_key, thresholds_for
+from coordinator.engine.packs import Left, Rule, cut, most_out
 from coordinator.engine.policy import sequel_of
 from coordinator.engine.reconcile import Ended, reconcile
 from coordinator.errors import UsageError
@@ -91,27 +91,78 @@ def test_derived_thresholds_can_always_be_meant(lanes: int, pack: int) -> None:
 # packs
 
 
-@given(st.integers(0, 3000), st.none() | st.integers(1, 64), st.integers(1, 200))
-def test_packs_add_up_and_never_pass_the_largest(ready: int, lanes: int | None, top: int) -> None:
-    left, sizes = ready, []
-    while left:
-        wanted = pack_size(left, lanes=lanes, largest=top)
-        assert 1 <= wanted <= top
-        sizes.append(min(wanted, left))
-        left -= sizes[-1]
-    assert sum(sizes) == ready
-    assert sizes == sorted(sizes, reverse=True)  # they shrink towards the end
-    if lanes and ready >= lanes:
-        assert len(sizes) >= lanes  # no lane is left without work
+COSTS = st.lists(st.integers(1, 10**6), max_size=400)
+LANES = st.none() | st.integers(1, 64)
+
+
+def sizes_of(costs: list[int], rule: Rule, *, most: float = 1) -> list[int]:
+    """All packs until nothing is left, so many at a time."""
+    sizes: list[int] = []
+    while begun := costs[sum(sizes) :]:
+        more = cut(begun, Left(len(begun), sum(begun)), rule, room=math.inf, most=most)
+        assert 1 <= len(more) <= most
+        sizes += more
+    return sizes
+
+
+@given(COSTS, LANES, st.integers(1, 200), st.floats(0, 10**7), st.integers(1, 20))
+def test_packs_hold_every_item_and_never_more_than_the_largest(
+    costs: list[int], lanes: int | None, top: int, loading: float, most: int
+) -> None:
+    sizes = sizes_of(costs, Rule(lanes, top, loading), most=most)
+    assert sum(sizes) == len(costs)
+    assert all(1 <= size <= top for size in sizes)
+
+
+@given(COSTS, LANES, st.integers(1, 200), st.integers(0, 500), st.integers(0, 20))
+def test_packs_pass_neither_the_room_nor_the_number(
+    costs: list[int], lanes: int | None, top: int, room: int, most: int
+) -> None:
+    sizes = cut(costs, Left(len(costs), sum(costs)), Rule(lanes, top), room=room, most=most)
+    assert sum(sizes) <= room and len(sizes) <= most
+
+
+@given(st.integers(1, 3000), st.integers(1, 64), st.integers(1, 200), st.integers(1, 1000))
+def test_packs_of_equal_items_shrink_and_no_lane_is_left_without_one(
+    items: int, lanes: int, top: int, cost: int
+) -> None:
+    sizes = sizes_of([cost] * items, Rule(lanes, top))
+    assert all(later <= earlier + 1 for earlier, later in pairwise(sizes))
+    assert len(sizes) >= min(lanes, items)
+
+
+@given(st.integers(1, 500), st.integers(1, 16), st.floats(1, 10**6))
+def test_no_lane_that_is_free_goes_without_however_long_loading_takes(
+    items: int, lanes: int, loading: float
+) -> None:
+    rule = Rule(lanes, largest=1000, loading=loading)
+    sizes = cut([1] * items, Left(items, items), rule, room=math.inf, most=most_out(lanes))
+    assert len(sizes) >= min(lanes, items)
+
+
+def first_pack(costs: list[int], lanes: int | None, loading: float = 0.0) -> int:
+    left = Left(len(costs), sum(costs))
+    return cut(costs, left, Rule(lanes, 64, loading), room=math.inf, most=1)[0]
 
 
 def test_packs_share_what_is_left_among_the_lanes() -> None:
-    assert pack_size(1000, lanes=4, largest=64) == 64
-    assert pack_size(400, lanes=4, largest=64) == 50
-    assert pack_size(200, lanes=4, largest=64) == 32  # a dispatch has a price
-    assert pack_size(8, lanes=4, largest=64) == 2  # but no lane goes without
-    assert pack_size(1, lanes=4, largest=1) == 1
-    assert pack_size(1000, lanes=None, largest=64) == 64
+    assert first_pack([1] * 1000, 4) == 64
+    assert first_pack([1] * 400, 4) == 50
+    assert first_pack([1] * 200, 4) == 32  # a dispatch has a price
+    assert first_pack([1] * 8, 4) == 2  # but no lane goes without
+    assert first_pack([1] * 1000, None) == 64
+
+
+def test_packs_are_cut_by_what_items_cost() -> None:
+    assert first_pack([100, 100, 1, 1, 1, 1], 2) == 1
+    assert first_pack([1, 1, 1, 1, 100, 100], 2) == 5
+    assert first_pack([1000] * 40, 4) == first_pack([1] * 40, 4)
+
+
+def test_a_pack_works_as_long_as_its_model_loads() -> None:
+    few = [10] * 60
+    assert first_pack(few, 4, loading=200.0) == 20
+    assert first_pack(few, 4, loading=1.0) == 10  # an exact share
 
 
 def test_a_short_queue_waits_at_the_cluster() -> None:
@@ -207,9 +258,13 @@ def test_what_was_stopped_does_not_come_by_itself() -> None:
     assert sequel == Finish(ItemState.STOPPED, K.STOPPED)
 
 
-def test_items_are_sorted_by_a_property_or_not_at_all() -> None:
+def test_items_are_sorted_by_a_property_or_else_the_largest_go_first() -> None:
     first, second = pipeline().steps
-    assert sort_key(WorkItem("i", properties={"to": "deu"}), first) == ""
+    unknown, known = sort_key(WorkItem("i"), first), WorkItem("i", properties={"to": "deu"})
+    assert sort_key(known, first) == unknown
+    costs = [10**12, 5000, 2000, 3, 1]
+    assert sorted(costs, key=lambda cost: sort_key(WorkItem("i", cost=cost), first)) == costs
+    assert sort_key(WorkItem("i", cost=1024), first) == sort_key(WorkItem("i", cost=2047), first)
     assert sort_key(WorkItem("i", properties={"to": "deu"}), second) == "deu"
     assert sort_key(WorkItem("i"), second) == ""
 

@@ -3,7 +3,10 @@
 import json
 from collections.abc import Sequence
 
+import pytest
+
 from coordinator.reports import ItemLog
+from coordinator.workers.logs import WorkerLog
 
 PACK = ["a", "b", "c"]
 
@@ -83,3 +86,41 @@ def test_what_is_no_line_of_a_worker_is_shown_as_it_is() -> None:
     odd = ["{", '{"event": 5}', "[1]", '{"event": "of a model"}', "[" * 10]
     assert shown("a", only_model=True, log=odd) == odd
     assert shown("b", log=[worker("item done", "nobody"), "lost"]) == []
+
+
+def test_marked_lines_are_shown_alone() -> None:
+    """Whatever the model prints, and whichever item comes next in the pack."""
+    forged = worker("item done", "c")
+    log = [
+        worker("ready"),
+        worker("model", line="of both", items=["a", "b"]),
+        worker("batch", items=["a", "b"], sentences=3, seconds=0.5),
+        worker("batch", items=["c"], sentences=1, seconds=0.5),
+        worker("model", line=forged, items=["b"]),
+        worker("model", line="of nobody's"),
+        worker("model", line="  10%\r  90%\r"),
+    ]
+    assert shown("a", only_model=True, log=log) == ["of both", "of nobody's", "  90%"]
+    assert shown("b", only_model=True, log=log) == ["of both", forged, "of nobody's", "  90%"]
+    assert shown("a", log=log)[:3] == [
+        "16:02:11 ready",
+        "of both",
+        "16:02:11 batch  2 items  3 sentences  0.5 s",
+    ]
+    assert shown("c", log=log)[1:] == [
+        "16:02:11 batch  1 item  1 sentence  0.5 s",
+        "of nobody's",
+        "  90%",
+    ]
+
+
+def test_a_worker_marks_what_its_model_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    log = WorkerLog(dispatch="d", step="translate")
+    log.model('{"event": "item done", "item": "b"}', items=["a"])
+    log.model("all of it")
+    lines = capsys.readouterr().err.splitlines()
+    assert shown("a", only_model=True, log=lines) == [
+        '{"event": "item done", "item": "b"}',
+        "all of it",
+    ]
+    assert shown("b", only_model=True, log=lines) == ["all of it"]

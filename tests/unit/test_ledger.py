@@ -377,7 +377,7 @@ def spoilt(ledger: Ledger, sql: str) -> None:
 @pytest.mark.parametrize(
     ("sql", "said"),
     [
-        ("UPDATE batch SET value = '3' WHERE key = 'version'", "newer"),
+        ("UPDATE batch SET value = '4' WHERE key = 'version'", "newer"),
         ("UPDATE batch SET value = '999999' WHERE key = 'version'", "newer"),
         ("UPDATE batch SET value = 'one' WHERE key = 'version'", "is damaged"),
         ("DELETE FROM batch", "is damaged"),
@@ -537,8 +537,8 @@ def test_a_folder_that_cannot_be_locked(tmp_path: Path) -> None:
 # a million items
 
 OF_A_TICK = [
-    "dispatches_out", "out_count", "attempts_of_dispatch", "ready", "first_memory_step", "winners",
-    "files_replaced",
+    "dispatches_out", "out_count", "out_by_step", "attempts_of_dispatch", "ready",
+    "first_memory_step", "winners", "files_replaced",
     "failures_of_round", "dispatch", "next_dispatch", "add_dispatches", "claim_attempts",
     "start_items", "record_claims", "move_dispatches", "move_attempts_of_dispatches",
     "record_moves", "end_attempts", "left_behind", "finish_items", "advance_items", "add_attempts",

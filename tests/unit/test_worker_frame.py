@@ -461,3 +461,37 @@ def test_a_worker_loads_little_before_it_has_work() -> None:
     loaded = {*done.stdout.split()}
     assert not {"structlog", "rich", "asyncio", "boto3", "torch", "numpy"} & loaded
     assert "coordinator.workers.frame" in loaded
+
+
+def test_of_a_limited_batch_texts_are_cut_and_the_outcome_says_so(
+    place: Place, tmp_path: Path
+) -> None:
+    text = tmp_path / "text"
+    text.write_bytes(b"one\ntwo\nthree\n")
+    inputs = {
+        "cut": InputRef(href=str(text), lines=2),
+        "whole": InputRef(href=str(text)),
+        "short": InputRef(href=str(text), lines=9),
+    }
+    item = HandoffItem(item="i", attempt=1, inputs=inputs)
+    command = ["sh", "-c", 'cat "$1" > cut; cat "$2" > whole; cat "$3" > short', "sh"]
+    command += ["{input.cut}", "{input.whole}", "{input.short}"]
+    words = "limited: the first 2 sentences of each text"
+    place.put("", [item], options={"command": command}, limited=words)
+    assert place.run() == 0
+    left = {n: place.storage.read(place.keys("i").file(n)) for n in ("cut", "whole", "short")}
+    assert left == {"cut": b"one\ntwo\n", "whole": text.read_bytes(), "short": text.read_bytes()}
+    assert place.outcome("i").facts["limited"] == words
+
+
+def test_a_failed_outcome_of_a_limited_batch_says_so_too(place: Place) -> None:
+    place.put("exit 1", ["i"], limited="limited: the first item")
+    place.run()
+    failed = place.outcome("i")
+    assert failed.status == "failed" and failed.facts["limited"] == "limited: the first item"
+
+
+def test_an_outcome_of_a_whole_batch_says_nothing_of_limits(place: Place) -> None:
+    place.put("true", ["i"])
+    assert place.run() == 0
+    assert "limited" not in place.outcome("i").facts

@@ -82,6 +82,7 @@ class NomadCluster:
         self._of_spec = {(p.step, p.resources.memory_mb): p for p in parents}
         self._sites: dict[str, Site] = {}
         self._stopped: dict[JobId, StopReason] = {}
+        self._purged: set[JobId] = set()  # where of those purged together another one failed
         prefix = registry.job_prefix(self._batch)
         self._tracker = Tracker(api, prefix, self._site_of, self._placement_of)
         self._hints = EventHints(api, prefix, self._hint) if listen else None
@@ -255,8 +256,13 @@ class NomadCluster:
                 why=f"not ended yet: {', '.join(alive)}",
                 hint="stop them first, or wait until they have ended",
             )
-        _DEREGISTERS.map(lambda job: self._deregister(job, purge=True), ours)
+        _DEREGISTERS.map(self._purge, [job for job in ours if job not in self._purged])
+        self._purged.difference_update(ours)
         self._tracker.forget(ours)
+
+    def _purge(self, job: JobId) -> None:
+        self._deregister(job, purge=True)
+        self._purged.add(job)
 
     def close(self) -> None:
         if self._hints:

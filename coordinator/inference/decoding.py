@@ -65,7 +65,7 @@ class GreedyWriter:
         batch = _Batch(self._network, [source] * rows, self._settings)
         while not batch.is_full:
             self._step(batch)
-        return batch.tokens.shape[1]
+        return int(batch.tokens.shape[1])
 
     def _step(self, batch: "_Batch") -> None:
         scores = batch.scores()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from coordinator.domain.handoff import HandoffItem
 from coordinator.domain.work import Done, PackJob, Parcel
+from coordinator.errors import WorkerExit, WorkInterrupted
 from coordinator.parallel import ordered_map
 from coordinator.workers.desk import Desk
 from coordinator.workers.stop import StopFlag
@@ -54,6 +55,8 @@ class PackRun:
         ):
             self._work(job, parcels)
         self._look_at_porters()
+        if self._in_hand:
+            self._stop.refuse_if_set()
         return self._code
 
     @property
@@ -108,6 +111,8 @@ class PackRun:
             code = self._desk.put_away(item, out, found, began)
             del self._in_hand[item.item]
             return code
+        except WorkInterrupted:  # a stop is no verdict; what else is in hand may yet be whole
+            return WorkerExit.TRY_AGAIN
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 

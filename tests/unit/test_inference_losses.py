@@ -269,3 +269,29 @@ def test_a_stop_ends_though_a_process_is_lost_meanwhile(tmp_path: Path, act: str
     with pytest.raises(WorkInterrupted):
         bench.run(texts, stopped=lambda: bool(bench.batches))
     assert bench.losses and len(bench.batches) < 4
+
+
+def test_a_stop_does_not_wait_for_what_is_being_encoded(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "mixing")
+    asked = itertools.count()
+    began = time.monotonic()
+    with pytest.raises(WorkInterrupted):
+        bench.run([item("a", "ENCODEHANG it")], stopped=lambda: next(asked) > 5)
+    assert time.monotonic() - began < 15 and not bench.found
+
+
+def test_a_stop_waits_for_what_is_being_decoded(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "mixing", batch_size=1)
+    texts = [item("a", "DECODESLOW it"), *(item(f"i{n}", f"SLOW {n}") for n in range(9))]
+    with pytest.raises(WorkInterrupted):
+        bench.run(texts, stopped=lambda: bool(bench.batches))
+    assert "a" in bench.found and len(bench.batches) == len(bench.found) < 5
+
+
+@pytest.mark.parametrize("where", ["ENCODE", "DECODE"])
+def test_memory_that_runs_out_beside_translating_fails_one_item(tmp_path: Path, where: str) -> None:
+    bench = Bench(tmp_path / "mixing", max_batch_tokens=100)
+    texts = [*plain(3), item("bad", "fine", f"{where}MEMORY here"), *plain(20)[3:]]
+    assert others_are_whole(bench.run(texts), texts, "bad")
+    assert isinstance(bench.found["bad"], MemoryError) and "line 2" in str(bench.found["bad"])
+    assert max(b.source_tokens or 0 for b in bench.batches) > 50

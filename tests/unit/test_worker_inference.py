@@ -64,6 +64,23 @@ class Handler:
         return sentences
 """
 
+STOPPED_IN_BETWEEN = """
+import time
+
+class Handler:
+    def load(self, model_dir, device):
+        self.folder = model_dir
+
+    def translate(self, sentences, source, target):
+        if sentences == ["one"]:
+            (self.folder / "waiting").touch()
+            while not (self.folder / "go").exists():
+                time.sleep(0.01)
+            raise ValueError("not now")
+        time.sleep(0.5)
+        return sentences
+"""
+
 
 class Place:
     """An output root, a model, and the outcomes of the items."""
@@ -225,6 +242,20 @@ def test_a_stop_finishes_the_batch_in_hand(place: Place, number: int) -> None:
         found = place.outcome(f"item-{n}")
         assert found.status == "succeeded" if found else not place.is_charged(f"item-{n}")
     assert place.run() == 0 and place.lines("item-39") == ["A"]
+
+
+def test_an_item_that_fails_after_a_stop_ends_no_batch_in_hand(place: Place) -> None:
+    """The signal may be why it failed; what is whole is kept all the same."""
+    (place.model / "handler.py").write_text(STOPPED_IN_BETWEEN)
+    place.put({name: f"{name}\n" for name in ("one", "two", "three", "four")})
+    worker = place.start()
+    place.wait_for("waiting")
+    os.killpg(worker.pid, signal.SIGTERM)
+    time.sleep(0.5)
+    (place.model / "go").touch()
+    assert worker.wait(60) == 75
+    assert place.outcome("one") is None and not place.is_charged("one")
+    assert place.lines("two") == ["two"]
 
 
 def test_a_stop_while_the_model_loads_begins_nothing(place: Place) -> None:

@@ -147,6 +147,8 @@ def _check_size(tokens: list[str], shape: tuple[int, ...] | None) -> None:
 
 
 def _json(path: Path) -> Any:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise _Bad(f"{path.name} is not a file")
     try:
         with path.open("rb") as file:
             return json.loads(file.read(_MAX_JSON))

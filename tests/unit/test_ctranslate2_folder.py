@@ -1,6 +1,7 @@
 """Damaged and hostile CTranslate2 folders are refused by a sentence that names the file."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,13 @@ def test_a_vocabulary_that_cannot_be_the_model_s(
 ) -> None:
     (folder / "shared_vocabulary.json").write_bytes(vocabulary)
     assert reason in refusals(folder)[0]
+
+
+@pytest.mark.parametrize("name", ["family.json", "config.json", "shared_vocabulary.json"])
+def test_a_pipe_is_not_waited_for(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    assert name in refusals(folder)[0] and "not a file" in refusals(folder)[0]
 
 
 def test_each_side_s_own_vocabulary_is_checked(folder: Path) -> None:

@@ -195,7 +195,8 @@ class Chat:
             raise self._no_leave(status, said)
         if status in (404, 405) or 300 <= status < 400:
             raise self._wrong(f"HTTP {status}{said}", "check url and model in endpoint.json")
-        raise ModelError(f"{self._url} refuses the question", why=f"HTTP {status}{said}")
+        hint = "see what it answers: `coordinator test-handler`"
+        raise ModelError(f"{self._url} refuses the question", why=f"HTTP {status}{said}", hint=hint)
 
     def _no_leave(self, status: int, said: str) -> CredentialsError:
         """The key is refused, or nothing is left of what was paid: true of every question."""
@@ -222,7 +223,8 @@ class Chat:
         text = (choice.message.content or "").strip()
         if choice.message.refusal or choice.finish_reason == "content_filter":
             why = _shown(choice.message.refusal or choice.finish_reason or "")
-            raise Refused(f"{self._url} refuses to answer", why=why)
+            hint = '"refusals": "empty" in endpoint.json leaves such lines empty'
+            raise Refused(f"{self._url} refuses to answer", why=why, hint=hint)
         if choice.finish_reason in BROKEN_OFF:
             raise _Busy(200, None, f": the server broke off its answer ({choice.finish_reason})")
         self._check(text, "".join(message["content"] for message in messages))

@@ -87,13 +87,15 @@ def test_each_side_s_own_vocabulary_is_checked(folder: Path) -> None:
         ({"languages": ["en"]}, "'languages': "),
         ({"languages": {"en": 3}}, "'languages' 'en': "),
         ({"special_tokens": []}, "'special_tokens': "),
-        ({"longest_source": 1}, "'longest_source': "),
+        ({"longest_source": 7}, "'longest_source': "),
         ({"longest_source": 10**9}, "'longest_source': "),
         ({"most_new_tokens": "64"}, "'most_new_tokens': "),
         ({"languages": {"\x1b[2J" * 99: 3}}, "'languages' '\\x1b[2J"),
         ({"\x1b[2J": 3}, "'\\x1b[2J': "),
         ({"tokenizer": "/etc/passwd"}, "'tokenizer': "),
-        ({"languages": {"de": "__de__"}}, "1 of its languages are not in the source vocabulary"),
+        ({"languages": {"de": "__de__"}}, "1 of the tokens that it names are not in the source"),
+        ({"end": "<end>"}, "1 of the tokens that it names are not in the source vocabulary"),
+        ({"special_tokens": ["</s>", ""]}, "'special_tokens' '1': "),
     ],
 )
 def test_a_description_that_cannot_be_meant(

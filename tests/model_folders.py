@@ -108,6 +108,23 @@ def make_nllb(folder: Path) -> Path:
     return _save(model, tokenizer, folder)
 
 
+def make_mbart50(folder: Path) -> Path:
+    """An mBART-50 model with random weights; of its tokenizer there is SentencePiece's file."""
+    import torch
+    from transformers import MBart50Tokenizer, MBartConfig, MBartForConditionalGeneration
+
+    folder.mkdir(parents=True)
+    _train_pieces(folder / "sentencepiece.bpe.model")
+    described = {"tokenizer_class": "MBart50Tokenizer", "src_lang": None, "tgt_lang": None}
+    (folder / "tokenizer_config.json").write_text(json.dumps(described))
+    words = len(MBart50Tokenizer.from_pretrained(folder))
+    torch.manual_seed(1)
+    model = MBartForConditionalGeneration(MBartConfig(vocab_size=words, **SIZES, **ENDS))
+    model.generation_config.max_length = 12
+    model.save_pretrained(folder)
+    return folder
+
+
 def make_marian(folder: Path, *, pieces: tuple[str, ...] = (), **names: str) -> Path:
     """A Marian model with random weights; `pieces` are added to its vocabulary."""
     import torch

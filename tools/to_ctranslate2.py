@@ -13,19 +13,21 @@ import re
 import shutil
 import sys
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
 from coordinator.domain.ctranslate2_folder import FAMILY, Family, FamilyName
 from coordinator.domain.model_folder import LANGUAGES, check_model
+from coordinator.domain.shown import for_terminal
 from coordinator.errors import CoordinatorError, ModelError
 
 try:
     import torch
     from ctranslate2.converters import transformers as loaders
     from ctranslate2.specs.model_spec import PyTorchVariable, visit_spec
-    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
+    from transformers import GenerationConfig
+
+    from coordinator.inference.hf_folder import Seq2Seq, load_seq2seq, model_errors
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing.name} is not installed; try: make setup-torch")
 
@@ -54,7 +56,8 @@ def main() -> int:
     try:
         convert(options.folder, options.out)
     except CoordinatorError as error:
-        print(f"{error}\n  {error.hint}", *error.problems, sep="\n  ", file=sys.stderr)
+        lines = (str(error), *map(str, error.problems), error.hint)
+        print(*map(for_terminal, filter(None, lines)), sep="\n  ", file=sys.stderr)
         return int(error.exit_code)
     print(f"{options.out} is ready")
     return 0
@@ -82,38 +85,18 @@ def convert(folder: Path, out: Path) -> None:
 
 
 def _write(folder: Path, out: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-    network = _network(folder)
-    family = _family(network, tokenizer)
-    _spec(network, tokenizer).save(str(out))
+    model = load_seq2seq(folder, "cpu", torch.float32)  # to which halves widen without loss
+    with model_errors(f"converting {folder}"):
+        family = _family(model)
+        _spec(model.network, model.tokenizer).save(str(out))
     text = family.model_dump_json(indent=1, exclude_defaults=True)
     (out / FAMILY).write_text(text + "\n", encoding="utf-8")
     if family.tokenizer == "tokenizer.json":
-        tokenizer.backend_tokenizer.save(str(out / family.tokenizer))
+        model.tokenizer.backend_tokenizer.save(str(out / family.tokenizer))
     else:
         shutil.copyfile(folder / family.tokenizer, out / family.tokenizer)
     if (folder / LANGUAGES).is_file():
         shutil.copyfile(folder / LANGUAGES, out / LANGUAGES)
-
-
-def _network(folder: Path) -> Any:
-    """In single precision, to which half precision widens without loss."""
-    network, report = AutoModelForSeq2SeqLM.from_pretrained(
-        folder,
-        local_files_only=True,
-        use_safetensors=True,
-        trust_remote_code=False,
-        dtype=torch.float32,
-        output_loading_info=True,
-    )
-    if missing := sorted(report["missing_keys"]):
-        why = f"{len(missing)} tensors are missing, the first: {missing[0]}"
-        raise ModelError(f"the weights in {folder} are not of its config.json", why=why)
-    return network.eval()
 
 
 # --- the weights --------------------------------------------------------------------------------
@@ -177,7 +160,8 @@ def _halve(spec: Any) -> None:
 # --- the family ---------------------------------------------------------------------------------
 
 
-def _family(network: Any, tokenizer: Any) -> Family:
+def _family(model: Seq2Seq) -> Family:
+    network, tokenizer = model.network, model.tokenizer
     family = _family_name(network.config.model_type, tokenizer)
     return Family(
         family=family,
@@ -186,10 +170,12 @@ def _family(network: Any, tokenizer: Any) -> Family:
         target=_only_language(family, tokenizer, "target_lang"),
         special_tokens=_special_tokens(tokenizer),
         end=tokenizer.eos_token,
-        language_last=_language_last(family, tokenizer),
+        language_last=model.ending > 1,
         tidy=_is_tidied(tokenizer),
-        longest_source=min(network.config.max_position_embeddings, tokenizer.model_max_length),
-        most_new_tokens=_most_new_tokens(network.generation_config),
+        longest_source=model.longest,
+        most_new_tokens=_most_new_tokens(
+            network.generation_config, network.config.max_position_embeddings
+        ),
     )
 
 
@@ -220,13 +206,6 @@ def _special_tokens(tokenizer: Any) -> list[str]:
     return list(dict.fromkeys([*tokenizer.all_special_tokens, *tokenizer.added_tokens_encoder]))
 
 
-def _language_last(family: FamilyName, tokenizer: Any) -> bool:
-    if family == "marian":
-        return False
-    ends: bool = tokenizer("a").input_ids[-1] != tokenizer.eos_token_id
-    return ends
-
-
 def _is_tidied(tokenizer: Any) -> bool:
     """Transformers never does it after BPE in its own library, whatever the folder asks."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -234,12 +213,12 @@ def _is_tidied(tokenizer: Any) -> bool:
     return bool(tokenizer.clean_up_tokenization_spaces) and not is_bpe
 
 
-def _most_new_tokens(settings: GenerationConfig) -> int:
+def _most_new_tokens(settings: GenerationConfig, positions: int) -> int:
     if given := [name for name in LEFT_OUT if getattr(settings, name, None)]:
         print(f"not carried over from generation_config.json: {', '.join(given)}", file=sys.stderr)
     most = settings.max_new_tokens or settings.max_length or MOST_NEW_TOKENS
     # Where the end is forced upon what is too long, it takes the last place.
-    return int(most) - (settings.forced_eos_token_id is not None)
+    return min(int(most), positions) - (settings.forced_eos_token_id is not None)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from coordinator.commands.driving import Driven, Watch
 from coordinator.commands.models import compare_manifest, make_manifest
 from coordinator.commands.reporting import Report
 from coordinator.commands.trial import try_handler
+from coordinator.domain.endpoint import TRANSLATE
 from coordinator.domain.manifest import MANIFEST
 from coordinator.domain.shown import for_terminal as safe
 from coordinator.errors import ExitCode
@@ -137,6 +138,7 @@ def test_handler(
     ] = None,
     source_language: str = "eng",
     target_language: str = "fra",
+    task: Annotated[str, Parameter(help="which of the prompts of an endpoint")] = TRANSLATE,
     common: Common = NO_COMMON,
 ) -> int:
     """Try a model on a dozen sentences before a batch is spent on it.
@@ -147,7 +149,9 @@ def test_handler(
     coordinator test-handler inputs/models/lexicon --target_language spa
     """
     output = Output(as_json=common.json)
-    pairs = try_handler(common.load(), folder, source_language, target_language, image)
+    settings = common.load()
+    with output.err.status(Text(safe(f"{folder} loads, and translates a dozen sentences"))):
+        pairs = try_handler(settings, folder, source_language, target_language, image, task=task)
     table = Table("sentence", "translation", box=None, pad_edge=False)
     for pair in pairs:
         table.add_row(*(Text(safe(side)) for side in pair))

@@ -8,7 +8,7 @@ from typing import Any
 
 from coordinator.bootstrap import reach_of
 from coordinator.bootstrap.environment import worker_environment
-from coordinator.domain.endpoint import ENDPOINT, read_endpoint
+from coordinator.domain.endpoint import ENDPOINT, TRANSLATE, read_endpoint
 from coordinator.domain.model_folder import ModelKind, check_model
 from coordinator.errors import ModelError, UsageError
 from coordinator.settings import Settings
@@ -17,9 +17,17 @@ _MODULE = "coordinator.workers.try_model"
 
 
 def try_handler(
-    settings: Settings, folder: Path, source: str, target: str, image: str | None = None
+    settings: Settings,
+    folder: Path,
+    source: str,
+    target: str,
+    image: str | None = None,
+    *,
+    task: str = TRANSLATE,
 ) -> list[tuple[str, str]]:
     """Sample sentences and their translations; the process has what a job here would have.
+
+    `task` is which of the prompts of an endpoint; other models have no choice.
 
     Raises:
         ModelError: the model cannot be used, with what its process said.
@@ -30,7 +38,7 @@ def try_handler(
     command = _in_image(image, folder, kind) if image else here
     try:
         done = subprocess.run(
-            [*command, source, target],
+            [*command, source, target, task],
             input=reach_of(settings).model_dump_json().encode(),
             env=dict(worker_environment(settings)),
             capture_output=True,
@@ -46,6 +54,7 @@ def try_handler(
         raise ModelError(
             f"{folder} ended its process with exit code {done.returncode}",
             why=said[-1] if said else "it said nothing",
+            hint="a model may not end its process: look for os._exit, or a library that crashes",
         )
     return [(sentence, translation) for sentence, translation in document["pairs"]]
 

@@ -7,7 +7,7 @@ what to translate into what. tools/to_ctranslate2.py writes them all.
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -30,7 +30,9 @@ TOKENIZERS: dict[FamilyName, str] = {
 _EMBEDDINGS = {"source": "encoder/embeddings_0/weight", "target": "decoder/embeddings/weight"}
 _MAX_JSON = 64 << 20  # bytes; a vocabulary of 256,000 tokens has 6 MB
 _SHOWN = 40  # characters of what the file says
-_MOST_TOKENS = 1 << 16  # of one sentence
+_LEAST_TOKENS, _MOST_TOKENS = 8, 1 << 16  # of one sentence
+
+_Token = Annotated[str, Field(min_length=1)]  # what is nothing would be found between all letters
 
 
 class Family(BaseModel):
@@ -54,11 +56,11 @@ class Family(BaseModel):
     languages: dict[str, str] = Field(default={}, max_length=10_000)
     source: str | None = None
     target: str | None = None
-    special_tokens: list[str] = Field(min_length=1, max_length=10_000)
+    special_tokens: list[_Token] = Field(min_length=1, max_length=10_000)
     end: str = "</s>"
     language_last: bool = False
     tidy: bool = False
-    longest_source: int = Field(ge=2, le=_MOST_TOKENS)
+    longest_source: int = Field(ge=_LEAST_TOKENS, le=_MOST_TOKENS)
     most_new_tokens: int = Field(ge=1, le=_MOST_TOKENS)
 
     @property
@@ -114,9 +116,10 @@ def _other_problems(folder: Path, vocabularies: dict[str, list[str]]) -> Iterato
         return
     if not (folder / family.tokenizer).is_file():
         yield Problem(str(folder / family.tokenizer), "the tokenizer's file is missing", CONVERT)
+    named = {*family.languages.values(), family.end}
     for side, tokens in vocabularies.items():
-        if unknown := sorted(set(family.languages.values()).difference(tokens)):
-            reason = f"{len(unknown)} of its languages are not in the {side} vocabulary"
+        if unknown := sorted(named.difference(tokens)):
+            reason = f"{len(unknown)} of the tokens that it names are not in the {side} vocabulary"
             yield Problem(str(folder / FAMILY), f"{reason}: {unknown[0][:_SHOWN]!r}", CONVERT)
 
 
@@ -147,6 +150,8 @@ def _check_size(tokens: list[str], shape: tuple[int, ...] | None) -> None:
 
 
 def _json(path: Path) -> Any:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise _Bad(f"{path.name} is not a file")
     try:
         with path.open("rb") as file:
             return json.loads(file.read(_MAX_JSON))

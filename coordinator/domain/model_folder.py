@@ -6,6 +6,7 @@ The submitter asks this before anything is dispatched, the worker before a GPU i
 import ast
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +42,8 @@ _TOKENIZERS = (  # any one of these sets is enough
 )
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 _MAX_JSON = 64 << 20  # bytes; the index of the largest models is some hundred kB
+_SHOWN = 60  # characters of what a file says, in a message
+_SHARD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}\.safetensors")
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
@@ -194,7 +197,8 @@ def _config_problems(path: Path) -> Iterator[Problem]:
     if config is None:
         yield Problem(str(path), "it is not a JSON object", "save the model again")
     elif config.get("model_type") not in MODEL_TYPES:
-        reason = f"model type {config.get('model_type')!r} is not one of {', '.join(MODEL_TYPES)}"
+        given = repr(config.get("model_type"))[:_SHOWN]
+        reason = f"model type {given} is not one of {', '.join(MODEL_TYPES)}"
         yield Problem(str(path), reason, f"run such a model from a {HANDLER} ({GUIDE})")
 
 
@@ -224,8 +228,9 @@ def _shard_problems(folder: Path) -> Iterator[Problem]:
         yield Problem(str(path), "it names no weight files", "save the model again")
         return
     for name in sorted({str(name) for name in table.values()}):
-        if Path(name).name != name or not name.endswith(".safetensors"):
-            yield Problem(str(path), f"{name!r} is not a safetensors file beside it")
+        if not _SHARD.fullmatch(name):
+            reason = f"{name[:_SHOWN]!r} is not the name of a safetensors file beside it"
+            yield Problem(str(path), reason, "save the model again")
         elif not (folder / name).is_file():
             yield Problem(str(folder / name), f"it is missing, though {path.name} names it")
         else:
@@ -273,10 +278,3 @@ def _json_object(path: Path) -> dict[str, Any] | None:
     except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
         return None
     return found if isinstance(found, dict) else None
-
-
-_CHECKS = {
-    "handler": _handler_problems,
-    "endpoint": _endpoint_problems,
-    "huggingface": _huggingface_problems,
-}

@@ -13,6 +13,9 @@ from typing import Any
 
 MAX_HEADER = 100_000_000  # bytes, the limit of the format's own library
 _LENGTH = 8  # bytes in front of the header
+_MOST_DIMENSIONS = 64
+_LARGEST = 1 << 63  # no place, and no dimension: the product of what is larger takes for ever
+_SHOWN = 60  # characters of a name in a message
 _BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8,
     "U16": 16, "I16": 16, "F16": 16, "BF16": 16,
@@ -69,22 +72,25 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _span(name: str, entry: Any, data_size: int) -> tuple[int, int]:
     """The bytes of a tensor as [begin, end)."""
+    named = f"tensor {name[:_SHOWN]!r}"
     try:
         begin, end = entry["data_offsets"]
         shape, bits = entry["shape"], _BITS.get(entry["dtype"])
     except (KeyError, TypeError, ValueError):
-        raise _Bad(f"tensor {name!r} is not described in full") from None
-    if not isinstance(shape, list) or not all(_is_count(n) for n in (begin, end, *shape)):
-        raise _Bad(f"tensor {name!r} has an impossible shape or place")
+        raise _Bad(f"{named} is not described in full") from None
+    if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS:
+        raise _Bad(f"{named} has an impossible shape")
+    if not all(_is_count(n) for n in (begin, end, *shape)):
+        raise _Bad(f"{named} has an impossible shape or place")
     if not begin <= end <= data_size:
-        raise _Bad(f"tensor {name!r} ends at byte {end} of {data_size}: the file is cut off")
+        raise _Bad(f"{named} ends at byte {end} of {data_size}: the file is cut off")
     if bits is not None and math.prod(shape) * bits != (end - begin) * 8:
-        raise _Bad(f"tensor {name!r} has {end - begin} bytes, which do not fit its shape")
+        raise _Bad(f"{named} has {end - begin} bytes, which do not fit its shape")
     return begin, end
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value < _LARGEST
 
 
 def _check_cover(spans: list[tuple[int, int]], data_size: int) -> None:

@@ -24,16 +24,18 @@ from coordinator.errors import (
     ModelError,
     SourceUnreachable,
 )
-from coordinator.inference.faults import in_one_line
+from coordinator.inference.faults import LONGEST
 from coordinator.secrecy import known
 from coordinator.secrecy.secret import Secret
 from coordinator.storage import fetching
 from coordinator.storage.connections import Session
-from coordinator.storage.http import body_of
+from coordinator.storage.http import body_of, innermost
 
 MAX_ANSWER_BYTES = 4 << 20
 SAID_BYTES = 4096  # that are read of an answer that is an error
 MOST_CHARACTERS_A_TOKEN = 128  # no tokenizer's longest piece is longer
+THOUGHTS = "<think>", "</think>"  # around what a model says to itself, before its answer
+BROKEN_OFF = ("error", "abort")  # reasons to finish of servers that gave up in the middle
 SHOWN = 200  # characters of what the server says
 MOST_TOKENS = 10_000_000  # that a usage may claim
 
@@ -119,7 +121,7 @@ class Chat:
         try:
             for attempt in self._tries():
                 with attempt:
-                    return self._answer(self._asked_once(messages))
+                    return self._answer(self._asked_once(messages), messages)
         except (_Busy, requests.ConnectionError, requests.Timeout) as error:
             why = str(error) if isinstance(error, _Busy) else _plain(error)
             hint = "see whether the server runs and lets this machine in; fewer questions at a time"
@@ -189,20 +191,29 @@ class Chat:
         status, said = response.status_code, _said(body_of(response, self._url, MAX_ANSWER_BYTES))
         if status in (408, 409, 425, 429) or status >= 500:
             raise _Busy(status, _wait_of(response), said)
-        if status == 401:
-            variable = self._endpoint.api_key_variable
-            name = f"the key in {variable}" if variable else "a question without a key"
-            hint = f"see {variable or 'api_key_variable in endpoint.json'}; keys lie in secrets.env"
-            raise CredentialsError(f"{self._url} refuses {name}", why=f"HTTP 401{said}", hint=hint)
+        if status in (401, 402):
+            raise self._no_leave(status, said)
         if status in (404, 405) or 300 <= status < 400:
             raise self._wrong(f"HTTP {status}{said}", "check url and model in endpoint.json")
-        raise ModelError(f"{self._url} refuses the question", why=f"HTTP {status}{said}")
+        hint = "see what it answers: `coordinator test-handler`"
+        raise ModelError(f"{self._url} refuses the question", why=f"HTTP {status}{said}", hint=hint)
+
+    def _no_leave(self, status: int, said: str) -> CredentialsError:
+        """The key is refused, or nothing is left of what was paid: true of every question."""
+        variable = self._endpoint.api_key_variable
+        name = f"the key in {variable}" if variable else "a question without a key"
+        hint = f"see {variable or 'api_key_variable in endpoint.json'}; keys lie in secrets.env"
+        if status == 402:
+            hint = "see whether the account that is asked to pay has anything left"
+        return CredentialsError(
+            f"{self._url} refuses {name}", why=f"HTTP {status}{said}", hint=hint
+        )
 
     def _wrong(self, why: str, hint: str) -> OutOfOrder:
         return OutOfOrder(f"{self._url} cannot be asked", why=why, hint=hint)
 
-    def _answer(self, body: bytes) -> Answer:
-        """Raises ModelError: it is no answer, or none that can be used."""
+    def _answer(self, body: bytes, messages: Sequence[Message]) -> Answer:
+        """Raises ModelError: it is no answer to these messages, or none that can be used."""
         try:
             completion = _Completion.model_validate_json(body)
         except ValidationError as error:
@@ -212,20 +223,27 @@ class Chat:
         text = (choice.message.content or "").strip()
         if choice.message.refusal or choice.finish_reason == "content_filter":
             why = _shown(choice.message.refusal or choice.finish_reason or "")
-            raise Refused(f"{self._url} refuses to answer", why=why)
-        self._check(text)
+            hint = '"refusals": "empty" in endpoint.json leaves such lines empty'
+            raise Refused(f"{self._url} refuses to answer", why=why, hint=hint)
+        if choice.finish_reason in BROKEN_OFF:
+            raise _Busy(200, None, f": the server broke off its answer ({choice.finish_reason})")
+        self._check(text, "".join(message["content"] for message in messages))
         return Answer(text, _written(completion.usage), choice.finish_reason == "length")
 
-    def _check(self, text: str) -> None:
+    def _check(self, text: str, asked: str) -> None:
         if not text:
             raise self._useless("it is empty")
+        if any(mark in text and mark not in asked for mark in THOUGHTS):
+            hint = "turn them off, or let the server keep them apart (a reasoning parser)"
+            raise self._useless("the model's thoughts stand in it, between <think> marks", hint)
         if len(text) > self._endpoint.max_tokens * MOST_CHARACTERS_A_TOKEN:
             raise self._useless(f"{len(text):,} characters are more than max_tokens allows")
         if self._key and self._key.reveal() in text:
             raise self._useless("it holds the key")
 
-    def _useless(self, why: str) -> ModelError:
-        hint = "try it with `coordinator test-handler`"
+    def _useless(
+        self, why: str, hint: str = "see what it answers: `coordinator test-handler`"
+    ) -> ModelError:
         return ModelError(f"{self._url} gave no usable answer", why=_shown(why), hint=hint)
 
 
@@ -260,4 +278,4 @@ def _shown(text: str) -> str:
 
 
 def _plain(error: Exception) -> str:
-    return _shown(in_one_line(error))
+    return _shown(innermost(error)[:LONGEST])

@@ -47,5 +47,13 @@ def needed(kind: str, extra: str) -> Iterator[None]:
 
 def in_one_line(error: BaseException) -> str:
     """The error's kind and the first line of what it says."""
-    lines = str(error).splitlines()
+    lines = _said(error).splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else ''}".removesuffix(": ")[:LONGEST]
+
+
+def _said(error: BaseException) -> str:
+    """What it says, where its own code can say it: it may be anybody's."""
+    try:
+        return str(error)
+    except Exception:
+        return "(it cannot say what)"

@@ -17,6 +17,9 @@ from coordinator.errors import CoordinatorError, ModelError
 from coordinator.inference.directions import Languages, languages_of
 from coordinator.inference.faults import in_one_line, is_out_of_memory
 
+_LEAST = 8  # tokens that a model must be able to read
+_BROKEN = "see whether all its files are of one model, and whole: fetch or save it again"
+
 
 @dataclass(frozen=True)
 class Seq2Seq:
@@ -24,12 +27,14 @@ class Seq2Seq:
 
     Attributes:
         longest: tokens that it reads, the special ones included.
+        ending: how many of these are special ones at the end.
     """
 
     network: Any
     tokenizer: Any
     languages: Languages
     longest: int
+    ending: int = 1
 
     @property
     def device(self) -> str:
@@ -38,8 +43,10 @@ class Seq2Seq:
         return kind
 
     def cut(self, ids: list[int]) -> list[int]:
-        """At most as many tokens as the model reads; the last, which ends a sentence, is kept."""
-        return ids if len(ids) <= self.longest else [*ids[: self.longest - 1], ids[-1]]
+        """At most as many tokens as the model reads; those that end a sentence are kept."""
+        if len(ids) <= self.longest:
+            return ids
+        return [*ids[: self.longest - self.ending], *ids[-self.ending :]]
 
 
 def load_seq2seq(folder: Path, device: str | None, dtype: torch.dtype | None = None) -> Seq2Seq:
@@ -56,18 +63,32 @@ def load_seq2seq(folder: Path, device: str | None, dtype: torch.dtype | None = N
     """
     chosen = _device(device)
     aliases = read_languages(folder)
-    with model_errors(f"loading {folder}"), _quiet():
+    with model_errors(f"loading {folder}", _BROKEN), _quiet():
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
         network = _network(folder, chosen, dtype or _dtype(chosen))
         languages = languages_of(network.config.model_type, tokenizer, aliases)
+        return Seq2Seq(
+            network, tokenizer, languages, _longest(folder, network, tokenizer), _ending(tokenizer)
+        )
+
+
+def _longest(folder: Path, network: Any, tokenizer: Any) -> int:
     longest = min(int(network.config.max_position_embeddings), int(tokenizer.model_max_length))
-    return Seq2Seq(network, tokenizer, languages, longest)
+    if longest < _LEAST:
+        why = f"it says that it reads {longest} tokens at most"
+        raise ModelError(f"the model in {folder} cannot be used", why=why, hint=_BROKEN)
+    return longest
+
+
+def _ending(tokenizer: Any) -> int:
+    """The older kind of NLLB names the source language behind the end."""
+    return 1 if tokenizer("a").input_ids[-1] == tokenizer.eos_token_id else 2
 
 
 @contextmanager
-def model_errors(doing: str) -> Iterator[None]:
+def model_errors(doing: str, hint: str = "its traceback is in the item's log") -> Iterator[None]:
     """Turn what the libraries raise into a `ModelError`, the error itself being the cause."""
     try:
         yield
@@ -75,11 +96,11 @@ def model_errors(doing: str) -> Iterator[None]:
         raise
     except Exception as error:
         if is_out_of_memory(error):
-            raise MemoryError(str(error)) from error
+            raise MemoryError(in_one_line(error)) from error
         raise ModelError(
             f"the model failed in {doing}",
             why=in_one_line(error),
-            hint="see its traceback",
+            hint=hint,
         ) from error
 
 

@@ -156,7 +156,7 @@ def load_endpoint(folder: Path, task: str) -> Backend:
         raise ModelError(f"{path} cannot be used", hint=f"see {GUIDE}", problems=endpoint)
     if task not in endpoint.tasks:
         there = ", ".join(for_terminal(name) for name in sorted(endpoint.tasks))
-        hint = "set the option `task` of the pipeline's step"
+        hint = "name one: the option `task` of the pipeline's step, --task of test-handler"
         raise ModelError(f"{path} has no task {task!r}", why=f"it has {there}", hint=hint)
     key = _key(endpoint)
     return HttpBackend(endpoint, endpoint.tasks[task], Chat(endpoint, key))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from coordinator.domain.endpoint import TRANSLATE
 from coordinator.inference.model import load_model
 
 _SAMPLES = (
@@ -30,6 +31,8 @@ def try_handler(
     source_language: str = "eng",
     target_language: str = "fra",
     device: str | None = None,
+    *,
+    task: str = TRANSLATE,
 ) -> list[tuple[str, str]]:
     """Each sample sentence with what the model makes of it.
 
@@ -39,7 +42,7 @@ def try_handler(
         BadInput, ModelError, MemoryError: as `load_model` and `Model.translate` do.
     """
     sentences = sample_sentences()
-    model = load_model(folder, device=device)
+    model = load_model(folder, device=device, task=task)
     return list(
         zip(sentences, model.translate(sentences, source_language, target_language), strict=True)
     )

@@ -43,13 +43,13 @@ def user_code(path: Path, doing: str) -> Iterator[None]:
         raise  # a stop signal that arrived meanwhile, or the handler's own word
     except (Exception, SystemExit) as error:
         if is_out_of_memory(error):
-            raise MemoryError(str(error)) from error
+            raise MemoryError(in_one_line(error)) from error
         error.__traceback__ = _from_file(error.__traceback__, path) or error.__traceback__
         where = _last_line_in(error.__traceback__, path)
         raise ModelError(
             f"{where} failed in {doing}",
             why=in_one_line(error),
-            hint="try it with `coordinator test-handler`",
+            hint="mend it there, and see what `coordinator test-handler` says",
         ) from error
 
 

@@ -18,7 +18,8 @@ from coordinator.storage.connections import Session
 from coordinator.storage.hrefs import shown
 from coordinator.storage.streams import capped, guarded
 
-_CONNECTION = re.compile(r"^HTTPS?Connection(?:Pool)?\(.*?\): ")  # it repeats the address
+# It repeats the address; the last two are those of `connections`.
+_CONNECTION = re.compile(r"^(?:HTTPS?Connection(?:Pool)?|_Checked(?:Tls)?|_(?:Tls)?Pool)\(.*?\): ")
 
 _local = threading.local()  # a session keeps connections open, but is not made for many threads
 
@@ -157,10 +158,14 @@ def _refusal(href: str, status: int) -> BadInput | SourceUnreachable:
 
 
 def _plain(error: Exception) -> str:
-    """The innermost reason: requests and urllib3 wrap theirs several times."""
     if isinstance(error, requests.ConnectTimeout | requests.ReadTimeout):
         limits = fetching.CONNECT_SECONDS, fetching.READ_SECONDS
         return "no answer within {:.0f} s to connect, {:.0f} s to read".format(*limits)
+    return innermost(error)
+
+
+def innermost(error: Exception) -> str:
+    """The reason that requests and urllib3 wrapped into others, in plain words."""
     cause: object = error
     while isinstance(cause, Exception) and (inner := _inner(cause)) is not None:
         cause = inner

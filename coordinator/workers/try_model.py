@@ -1,5 +1,6 @@
-"""`python -m coordinator.workers.try_model FOLDER SOURCE TARGET`: sample sentences through a model.
+"""Sample sentences through a model, by `python -m coordinator.workers.try_model`.
 
+Its arguments are the model's folder, source and target language, and the task of an endpoint.
 Reads which servers may be asked, a `Reach` in JSON; nothing = public ones. Prints one JSON object:
 `{"pairs": [[sentence, translation], ...]}` or `{"error": {...}}`.
 """
@@ -18,18 +19,18 @@ from coordinator.workers.discretion import learn_own, told
 
 
 def main() -> int:
-    folder, source, target = sys.argv[1:4]
+    folder, source, target, task = sys.argv[1:5]
     learn_own()
     fetching.allow(Reach.model_validate_json(sys.stdin.read() or "{}"))
     with redirect_stdout(sys.stderr):  # what a handler prints is not the result
-        document = _tried(Path(folder), source, target)
+        document = _tried(Path(folder), source, target, task)
     json.dump(document, sys.stdout, ensure_ascii=False)
     return 1 if "error" in document else 0
 
 
-def _tried(folder: Path, source: str, target: str) -> dict[str, Any]:
+def _tried(folder: Path, source: str, target: str, task: str) -> dict[str, Any]:
     try:
-        return {"pairs": try_handler(folder, source, target)}
+        return {"pairs": try_handler(folder, source, target, task=task)}
     except CoordinatorError as error:
         return _fault(error.what, error.why, error.hint)
     except MemoryError as error:

@@ -143,6 +143,24 @@ def test_an_endpoint_is_tried_with_the_settings_and_secrets_of_a_job(
     assert "from Pirate into French" in llm.asked[0]["messages"][0]["content"]
 
 
+def test_any_task_of_an_endpoint_can_be_tried(place: Place, llm: Llm) -> None:
+    write_endpoint(place.folder / "model", llm.url, tasks={"formal": {"user": "Sir: $sentence"}})
+    tried = place.run("test-handler", "model", "--task", "formal")
+    assert tried.returncode == ExitCode.OK, tried.stderr
+    assert "SIR: GOOD MORNING." in tried.stdout
+    refused = place.run("test-handler", "model")
+    assert refused.returncode == ExitCode.USAGE
+    assert "it has formal" in refused.stderr and "--task" in refused.stderr
+
+
+def test_a_model_that_ends_its_process_is_named(tmp_path: Path, place: Place) -> None:
+    ending = "def load(self, folder, device): import os; os._exit(3)\n"
+    write_handler(tmp_path / "ends", f"{ending}def translate(self, *_): ...")
+    tried = place.run("test-handler", "ends")
+    assert tried.returncode == ExitCode.USAGE
+    assert "exit code 3" in tried.stderr and "os._exit" in tried.stderr
+
+
 def test_a_trial_of_an_endpoint_says_what_is_wrong(place: Place, llm: Llm) -> None:
     write_endpoint(place.folder / "model", llm.url, api_key_variable=VARIABLE)
     llm.reply = lambda *_: raw(f"no such key: {KEY}".encode(), 401)

@@ -1,5 +1,6 @@
 """Real networks through the real loading path: the demo's, and tiny NLLB and Marian ones."""
 
+import json
 import shutil
 import socket
 from itertools import permutations
@@ -7,12 +8,15 @@ from pathlib import Path
 
 import pytest
 from sacrebleu.metrics import BLEU
+from sentencepiece import SentencePieceProcessor
 
 from coordinator.domain.job_options import InferenceOptions
 from coordinator.errors import BadInput, ModelError
 from coordinator.inference import Model, load_model
+from coordinator.inference.hf_folder import load_seq2seq
 from coordinator.inference.load import load_backend
-from tests.model_folders import LINES, make_marian, make_nllb
+from coordinator.inference.torch_backend import TorchBackend
+from tests.model_folders import LINES, make_marian, make_mbart50, make_nllb
 from tests.support import REPOSITORY
 
 DEMO = REPOSITORY / "inputs" / "demo"
@@ -101,6 +105,42 @@ def test_a_marian_model_of_several_targets_is_told_which(tmp_path: Path) -> None
     assert model.translate(LINES, "eng", "ita") != model.translate(LINES, "eng", "fra")
     with pytest.raises(BadInput, match="'deu'"):
         model.translate(["a dog"], "eng", "deu")
+
+
+def test_a_tokenizer_of_sentencepiece_s_file_alone(tmp_path: Path) -> None:
+    """As mBART-50 is published; transformers makes its own tokenizer of that file."""
+    folder = make_mbart50(tmp_path / "model")
+    assert not (folder / "tokenizer.json").exists()
+    backend = load_backend(folder, InferenceOptions(), "cpu")
+    pieces = SentencePieceProcessor(model_file=str(folder / "sentencepiece.bpe.model"))
+    for row, line in zip(backend.encode(LINES, "eng", "fra"), LINES, strict=True):
+        code, *ids, end = row.data["ids"]
+        # Four special tokens come first; SentencePiece has three of its own.
+        assert ids == [number + 1 for number in pieces.encode(line)][: len(ids)]
+        assert len(ids) > 15 and end == 2 and code != row.data["start"][0]
+    assert len(set(load_model(folder, device="cpu").translate(LINES, "en", "fr"))) > 1
+
+
+def test_what_is_cut_keeps_all_that_ends_it(tmp_path: Path) -> None:
+    """The older kind of NLLB names the source language last, after the end."""
+    folder = make_nllb(tmp_path / "model")
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"legacy_behaviour": True}))
+    model = load_seq2seq(folder, "cpu")
+    backend = TorchBackend(model)
+    short, long = backend.encode(["a dog", "a dog " * 99], "eng_Latn", "fra_Latn")
+    assert long.truncated and long.tokens == model.longest
+    assert long.data["ids"][-2:] == short.data["ids"][-2:]
+    assert long.data["ids"][-2] == model.tokenizer.eos_token_id
+
+
+@pytest.mark.parametrize("positions", [0, -1, 2])
+def test_a_model_that_can_read_nothing_is_refused(tmp_path: Path, positions: int) -> None:
+    folder = make_nllb(tmp_path / "model")
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_max_length": positions}))
+    with pytest.raises(ModelError, match=f"reads {positions} tokens at most"):
+        load_model(folder, device="cpu")
 
 
 def test_languages_of_the_folder_s_own_table(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from tests.model_folders import make_marian
 from tests.support import REPOSITORY
 
 sys.path.append(str(REPOSITORY / "tools"))
-from to_ctranslate2 import convert
+from to_ctranslate2 import convert, main
 
 DEMO = REPOSITORY / "inputs" / "demo"
 LANGUAGES = {
@@ -173,6 +173,27 @@ def test_a_pickle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="never loaded"):
         convert(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_converted_is_said_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(DEMO / "huggingface", tmp_path / "made")
+    (folder / "sentencepiece.bpe.model").write_bytes(b"no pieces")
+    monkeypatch.setattr(sys, "argv", ["to_ctranslate2.py", str(folder), str(tmp_path / "out")])
+    assert main() == 2
+    said = capsys.readouterr().err
+    assert "failed in loading" in said and "save it again" in said and "Traceback" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_no_more_is_written_than_the_model_has_places_for(tmp_path: Path) -> None:
+    folder = shutil.copytree(DEMO / "huggingface", tmp_path / "made")
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"max_length": 60_000}))
+    convert(folder, tmp_path / "out")
+    positions = json.loads((folder / "config.json").read_text())["max_position_embeddings"]
+    assert read_family(tmp_path / "out").most_new_tokens == positions
 
 
 def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:

@@ -125,6 +125,13 @@ def test_a_traceback_begins_in_the_users_file(
     assert f"in {method}" in shown and "coordinator/inference" not in shown
 
 
+def test_an_error_that_cannot_say_what_it_is_is_an_error_all_the_same(tmp_path: Path) -> None:
+    raising = "raise type('Odd', (Exception,), {'__str__': lambda self: 1 / 0})"
+    model = backend(tmp_path, BATCH + raising)
+    with pytest.raises(ModelError, match="Odd: .it cannot say what."):
+        model.translate(model.encode(["one"], "eng", "fra"))
+
+
 def test_a_batch_may_name_bad_input(tmp_path: Path) -> None:
     raising = "from coordinator.errors import BadInput; raise BadInput('no such language')"
     model = backend(tmp_path, BATCH + raising)

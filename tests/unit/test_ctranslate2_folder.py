@@ -1,6 +1,7 @@
 """Damaged and hostile CTranslate2 folders are refused by a sentence that names the file."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,13 @@ def test_a_vocabulary_that_cannot_be_the_model_s(
     assert reason in refusals(folder)[0]
 
 
+@pytest.mark.parametrize("name", ["family.json", "config.json", "shared_vocabulary.json"])
+def test_a_pipe_is_not_waited_for(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    assert name in refusals(folder)[0] and "not a file" in refusals(folder)[0]
+
+
 def test_each_side_s_own_vocabulary_is_checked(folder: Path) -> None:
     shared = (folder / "shared_vocabulary.json").rename(folder / "source_vocabulary.json")
     (folder / "target_vocabulary.json").write_text(
@@ -79,13 +87,15 @@ def test_each_side_s_own_vocabulary_is_checked(folder: Path) -> None:
         ({"languages": ["en"]}, "'languages': "),
         ({"languages": {"en": 3}}, "'languages' 'en': "),
         ({"special_tokens": []}, "'special_tokens': "),
-        ({"longest_source": 1}, "'longest_source': "),
+        ({"longest_source": 7}, "'longest_source': "),
         ({"longest_source": 10**9}, "'longest_source': "),
         ({"most_new_tokens": "64"}, "'most_new_tokens': "),
         ({"languages": {"\x1b[2J" * 99: 3}}, "'languages' '\\x1b[2J"),
         ({"\x1b[2J": 3}, "'\\x1b[2J': "),
         ({"tokenizer": "/etc/passwd"}, "'tokenizer': "),
-        ({"languages": {"de": "__de__"}}, "1 of its languages are not in the source vocabulary"),
+        ({"languages": {"de": "__de__"}}, "1 of the tokens that it names are not in the source"),
+        ({"end": "<end>"}, "1 of the tokens that it names are not in the source vocabulary"),
+        ({"special_tokens": ["</s>", ""]}, "'special_tokens' '1': "),
     ],
 )
 def test_a_description_that_cannot_be_meant(

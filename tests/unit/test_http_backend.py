@@ -142,8 +142,10 @@ def test_a_language_without_a_name_is_bad_input(code: str) -> None:
         raw(b"<html>", 503),
         cut(b'{"choices": [{"mess'),
         (200, {"content-length": "5", "connection": "close"}, b""),
+        completion("half a", "abort"),
+        completion("half a", "error"),
     ],
-    ids=["429", "500", "503", "cut", "nothing"],
+    ids=["429", "500", "503", "cut", "nothing", "abort", "error"],
 )
 def test_what_passes_is_asked_for_again(llm: Llm, loaded: Loaded, bad: Reply) -> None:
     llm.reply = lambda said, times: bad if times < 3 else said.upper()
@@ -184,7 +186,7 @@ def test_nobody_waits_longer_than_the_description_allows(
 
 def test_a_slow_answer_is_not_waited_for_without_end(llm: Llm, loaded: Loaded) -> None:
     llm.seconds = 1.0
-    with pytest.raises(SourceUnreachable, match="Timeout"):
+    with pytest.raises(SourceUnreachable, match="[Tt]ime"):
         translated(loaded(timeout_seconds=0.1, attempts=1), "one")
 
 
@@ -203,6 +205,9 @@ def test_a_slow_answer_is_not_waited_for_without_end(llm: Llm, loaded: Loaded) -
         (completion(""), "it is empty"),
         (completion(" \n"), "it is empty"),
         (completion(None), "it is empty"),
+        (completion("<think>What is bad?</think> schlecht"), "thoughts stand in it"),
+        (completion("What is bad?\n</think>\n\nschlecht"), "thoughts stand in it"),
+        (completion("<think>What is", "length"), "thoughts stand in it"),
         (completion("x" * 512 * 128 + "x"), "more than max_tokens allows"),
         (raw(b" " * (MAX_ANSWER_BYTES + 1)), "larger than"),
         (raw(b'{"error": {"message": "too long"}}', 400), 'HTTP 400: {"error": {"message": "too'),
@@ -221,6 +226,10 @@ def test_an_answer_that_cannot_be_used_is_the_sentences_fault_alone(
     assert why in str(caught.value)
     assert str(caught.value).isprintable() and len(str(caught.value)) < 500
     assert translated(backend, "good", "fine") == ["GOOD", "FINE"]
+
+
+def test_a_sentence_may_hold_what_looks_like_thoughts(loaded: Loaded) -> None:
+    assert translated(loaded(), "a <think> b") == ["A <THINK> B"]
 
 
 def test_half_a_batch_that_failed_is_not_paid_for_again(llm: Llm, loaded: Loaded) -> None:
@@ -287,6 +296,13 @@ def test_the_key_is_sent_and_never_told(
     assert KEY not in told and VARIABLE in told and "wrong key ***" in told
 
 
+def test_an_account_with_nothing_left_is_no_sentences_fault(llm: Llm, loaded: Loaded) -> None:
+    llm.reply = lambda *_: raw(b"Insufficient balance", 402)
+    with pytest.raises(CredentialsError, match="HTTP 402: Insufficient balance") as caught:
+        translated(loaded(), "one")
+    assert "account" in caught.value.hint
+
+
 def test_a_key_in_a_translation_is_no_translation(
     llm: Llm, loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -322,8 +338,9 @@ def test_no_key_is_looked_for_elsewhere(
 def test_nobody_is_listening(tmp_path: Path) -> None:
     folder = write_endpoint(tmp_path, "http://127.0.0.1:1/v1", attempts=1)
     backend = load_endpoint(folder, TRANSLATE)
-    with pytest.raises(SourceUnreachable, match="does not answer"):
+    with pytest.raises(SourceUnreachable, match="does not answer") as caught:
         backend.translate(backend.encode(["one"], "eng", "fra"))
+    assert caught.value.why == "[Errno 111] Connection refused"
 
 
 def test_an_address_inside_is_refused_unless_the_settings_name_it(llm: Llm, tmp_path: Path) -> None:

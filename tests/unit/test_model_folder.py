@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,20 @@ def test_weights_in_several_files_are_all_checked(tmp_path: Path) -> None:
         assert name in problem
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["\x1b[2J.safetensors", "\0.safetensors", "y" * 5000 + ".safetensors", ["x"] * 5000],
+    ids=["escape", "nothing", "long", "list"],
+)
+def test_a_name_in_an_index_is_neither_asked_for_nor_shown_whole(tmp_path: Path, name: Any) -> None:
+    folder = write_huggingface(tmp_path)
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"w": name}}))
+    said = str(refusal(folder))
+    assert "not the name of a safetensors file" in said
+    assert said.isprintable() and len(said) < 300 + len(str(folder))
+
+
 def test_an_index_that_names_nothing_is_refused(tmp_path: Path) -> None:
     folder = write_huggingface(tmp_path)
     (folder / "model.safetensors").unlink()
@@ -114,6 +129,13 @@ def test_other_configurations_are_refused(tmp_path: Path, config: str) -> None:
     folder = write_huggingface(tmp_path)
     (folder / "config.json").write_text(config)
     assert "config.json" in str(refusal(folder))
+
+
+def test_of_an_unknown_model_type_the_beginning_is_shown(tmp_path: Path) -> None:
+    folder = write_huggingface(tmp_path)
+    (folder / "config.json").write_text(json.dumps({"model_type": "\x1b" + "t" * 5000}))
+    said = str(refusal(folder))
+    assert "\\x1bttt" in said and len(said) < 300 + len(str(folder))
 
 
 def test_all_problems_are_named_at_once(tmp_path: Path) -> None:

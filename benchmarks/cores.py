@@ -11,4 +11,3 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 def share(count: int) -> None:
     """So many cores for this process and those that it starts; torch here is told by itself."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
-    os.environ["OMP_NUM_THREADS"] = str(count)

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import ctranslate2
 import torch
 from train_lengths import Example
+from transformers import AutoModelForSeq2SeqLM
 
 from coordinator.domain.ctranslate2_folder import read_family
 from coordinator.inference.backend import Backend, Output, Row
-from coordinator.inference.torch_backend import TorchBackend
 
 
 class Written(NamedTuple):
@@ -59,9 +59,10 @@ def _fixed_batches(known: Sequence[Example], size: int, by_length: bool) -> Iter
             yield order[start : start + size]
 
 
-def generate(backend: TorchBackend) -> Call:
-    """The greedy search of transformers."""
-    network, settings = backend.network, backend.network.generation_config
+def generate(folder: Path, device: str) -> Call:
+    """The greedy search of transformers, the model loaded as its manual has it."""
+    network = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32).eval().to(device)
+    settings = network.generation_config
     filler, end = settings.pad_token_id, settings.eos_token_id
 
     def call(rows: Sequence[Row]) -> tuple[list[Output], int]:

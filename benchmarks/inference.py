@@ -80,7 +80,7 @@ class Plan:
     sentences: int = 256  # of each direction
     steps: int = STEPS  # of the training
     batch: int = 128  # sentences
-    budget: int = BATCH_TOKENS
+    budget: int = 2 * BATCH_TOKENS  # of so small a model, which has little to do for a token
     threads: int = 2
     width: int = 128
     encoder_layers: int = 2
@@ -220,7 +220,7 @@ class Ways:
         return CTranslate2Backend(self.converted, self.device, translators=self.plan.threads)
 
     def _file_order(self, *, by_length: bool) -> Way:
-        call, size = file_order.generate(self._torch), self.plan.batch
+        call, size = file_order.generate(self.model, self.device), self.plan.batch
         return Way(
             "",
             lambda some: file_order.by_files(self._torch, call, some, size, by_length=by_length),

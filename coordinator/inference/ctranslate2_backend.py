@@ -69,8 +69,9 @@ class CTranslate2Backend:
     def _row(self, tokens: list[str], direction: Direction) -> Row:
         whole = [*direction.before, *tokens, *direction.after]
         longest = self._family.longest_source
-        # What is cut ends as a sentence does: its last token is kept.
-        kept = whole if len(whole) <= longest else [*whole[: longest - 1], whole[-1]]
+        # What is cut ends as a sentence does.
+        end = direction.after
+        kept = whole if len(whole) <= longest else [*whole[: longest - len(end)], *end]
         data = {"source": kept, "prefix": list(direction.prefix)}
         return Row(len(kept), data, truncated=len(whole) > longest)
 
@@ -101,7 +102,8 @@ class CTranslate2Backend:
         """The language's token, which was given, is left out; an end that was written counts."""
         whole = result.hypotheses[0]
         written = whole[len(row.data["prefix"]) :]
-        return Output(len(written) + (len(whole) < self._family.most_new_tokens), written)
+        ended = len(whole) < self._family.most_new_tokens
+        return Output(len(written) + ended, written, truncated=not ended)
 
     def decode(self, outputs: Sequence[Output]) -> list[str]:
         return [self._tokens.join(output.data) for output in outputs]

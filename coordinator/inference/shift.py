@@ -271,7 +271,11 @@ class Shift(Generic[T]):
             raise _hopeless("the model's process was lost again and again", why)
 
     def _blame(self, work: Work, error: Exception, *, lost_at: int | None = None) -> None:
-        """The work failed by itself: cut it in two, or fail the items of its one sentence."""
+        """The work failed by itself: cut it in two, or fail the items of its one sentence.
+
+        A model that asks for whole items is never given a part of one: it would be asked something
+        else, and answer or fail for other reasons.
+        """
         if isinstance(error, _ENDING):
             raise error
         self._learn(work, error)
@@ -279,12 +283,12 @@ class Shift(Generic[T]):
             isinstance(error, BadInput) and work.lane == "encode"
         ):
             self._fail_all(work, error)
-        elif len(work.units) > 1:
+        elif len(work.units) > 1 and not self._whole_items:
             self._once_more(self._parts(work, lost=lost_at is not None), lost_at)
         elif lost_at is not None and self._is_given_another_chance(work.units[0], error):
             self._once_more([work], lost_at)
         else:
-            self._fail(work.units[0], error)
+            self._fail(work, error)
             if lost_at is not None and not self._losses.found():
                 raise _hopeless("the model died of one sentence after the other", error)
 
@@ -317,7 +321,11 @@ class Shift(Generic[T]):
         for unit in work.units:
             self._book.fail(unit, [error for _ in self._book.places(unit)])
 
-    def _fail(self, unit: Unit, error: Exception) -> None:
+    def _fail(self, work: Work, error: Exception) -> None:
+        if self._whole_items:  # which line it was, only the model knows
+            self._fail_all(work, error)
+            return
+        unit = work.units[0]
         found = [_named(error, name, line, unit.text) for name, line in self._book.places(unit)]
         self._book.fail(unit, found)
 

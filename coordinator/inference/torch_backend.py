@@ -64,7 +64,7 @@ class TorchBackend:
                 written = self.writer.write(sources)
             else:
                 written = self._searched(rows)
-        return [Output(len(ids), ids) for ids in written]
+        return [self._output(row, ids) for row, ids in zip(rows, written, strict=True)]
 
     def decode(self, outputs: Sequence[Output]) -> list[str]:
         """As `Backend.decode` says, white space at both ends left out."""
@@ -79,6 +79,13 @@ class TorchBackend:
         kept = self._model.cut(ids)
         start = [] if direction.first_token is None else [direction.first_token]
         return Row(len(kept), {"ids": kept, "start": start}, truncated=len(kept) < len(ids))
+
+    def _output(self, row: Row, ids: list[int]) -> Output:
+        """Cut off, where the last place is taken by no end, or by one that was forced there."""
+        is_full = len(row.data["start"]) + len(ids) >= self._settings.max_new_tokens
+        is_forced = self._settings.forced_eos_token_id is not None
+        cut = is_full and (is_forced or self._ends.isdisjoint(ids[-1:]))
+        return Output(len(ids), ids, truncated=cut)
 
     def _searched(self, rows: Sequence[Row]) -> list[list[int]]:
         """By `generate`, which makes all rows of a call start alike."""

@@ -88,6 +88,26 @@ def test_a_sentence_too_long_is_cut_and_told(demo: CTranslate2Backend) -> None:
     assert output.data and (output.tokens or 0) <= 64
 
 
+def test_a_translation_that_is_cut_off_is_told(demo: CTranslate2Backend, tmp_path: Path) -> None:
+    texts = held_out("eng")[:40]
+    whole = demo.translate(demo.encode(texts, "eng", "deu"))
+    most = sorted(output.tokens or 0 for output in whole)[20] + 1  # the language's token counts
+    short = CTranslate2Backend(changed(tmp_path / "model", most_new_tokens=most), "cpu")
+    bound = short.translate(short.encode(texts, "eng", "deu"))
+    assert not any(output.truncated for output in whole)
+    cut = [(output.tokens or 0) + 1 > most for output in whole]
+    assert [output.truncated for output in bound] == cut and len(set(cut)) == 2
+    assert all(a.data == b.data[: len(a.data)] for a, b in zip(bound, whole, strict=True))
+
+
+def test_what_is_cut_keeps_all_that_ends_it(tmp_path: Path) -> None:
+    """The older kind of NLLB names the source language last, after the end."""
+    model = CTranslate2Backend(changed(tmp_path / "model", language_last=True), "cpu")
+    [row] = model.encode(["The cat sleeps. " * 400], "eng", "deu")
+    assert row.truncated and row.tokens == 512
+    assert row.data["source"][-2:] == ["</s>", "__en__"]
+
+
 def test_a_language_that_is_not_known_is_bad_input(demo: CTranslate2Backend) -> None:
     for source, target in (("eng", "tlh"), ("tlh", "eng")):
         with pytest.raises(BadInput, match="'tlh'"):

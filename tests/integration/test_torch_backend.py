@@ -1,6 +1,7 @@
 """Greedy writing in batches gives what the plain loop gives, for each architecture."""
 
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -151,6 +152,33 @@ def test_beams_are_those_of_the_library(make: Make, lines: list[str], architectu
 @pytest.fixture(scope="module")
 def demo() -> TorchBackend:
     return load_torch(DEMO / "huggingface", "cpu")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_what_was_cut_off_is_told(
+    make: Make, lines: list[str], tmp_path: Path, architecture: str
+) -> None:
+    """It is what a model that may write more goes on with."""
+    folder = shutil.copytree(make(architecture), tmp_path / "model")
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"max_length": 48}))
+    source, target = CODES.get(architecture, ("en", "fr"))
+    free, bound = (load_torch(path, "cpu") for path in (folder, make(architecture)))
+    rows = bound.encode(lines[::20], source, target)
+    most = SHORT.max_length - len(rows[0].data["start"])
+    forced = architecture in ("mbart50", "marian")  # an end in the last place may be their own
+    lengths = [output.tokens or 0 for output in free.translate(rows)]
+    wanted = [length > most - forced for length in lengths]
+    assert [output.truncated for output in bound.translate(rows)] == wanted
+    assert len(set(wanted)) == 2, "some must be cut off, and some not"
+
+
+def test_what_a_search_cut_off_is_told(make: Make, lines: list[str]) -> None:
+    backend = load_torch(make("nllb"), "cpu", beams=2)
+    outputs = backend.translate(backend.encode(lines[::20], "eng_Latn", "fra_Latn"))
+    ends = [output.data[-1] == tiny_models.END for output in outputs]
+    assert [output.truncated for output in outputs] == [not end for end in ends]
+    assert len(set(ends)) == 2
 
 
 def test_rows_are_plain_data_and_tell_what_they_cost(demo: TorchBackend) -> None:

@@ -5,9 +5,9 @@ Importing this package imports neither numpy nor sacrebleu: what needs them is i
 asked for, since most verbs score nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from coordinator.lazily import imports_of
 from coordinator.metrics.aggregate import Average, average, averages
 from coordinator.metrics.documents import (
     SCORES,
@@ -61,7 +61,6 @@ _LATER = {
     "suspicious": ("examine",),
     "text_metric": ("TextMetric",),
 }
-_MODULES = {name: module for module, names in _LATER.items() for name in names}
 
 __all__ = [
     "DEFAULT_METRICS",
@@ -110,8 +109,4 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # or every name would be thought to exist
-
-    def __getattr__(name: str) -> Any:
-        if name not in _MODULES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    __getattr__ = imports_of(__name__, _LATER)

@@ -3,8 +3,9 @@
 A job of a pipeline needs little of this package: each part is imported when it is asked for.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from coordinator.lazily import imports_of
 
 if TYPE_CHECKING:
     from coordinator.scoring.alone import Finished, score_predictions
@@ -36,7 +37,6 @@ _LATER = {
     "scorer": ("Scored", "Scorer", "Task", "score_files"),
     "summary": ("Summary",),
 }
-_MODULES = {name: module for module, names in _LATER.items() for name in names}
 
 __all__ = [
     "CrewLost",
@@ -65,8 +65,4 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # or every name would be thought to exist
-
-    def __getattr__(name: str) -> Any:
-        if name not in _MODULES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    __getattr__ = imports_of(__name__, _LATER)

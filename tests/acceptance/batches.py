@@ -80,13 +80,17 @@ steps:
     options: {{metrics: [bleu, chrf, "chrf++"]}}
 """
 
-# The coordinator; while something does not answer, it looks again within 2 s rather than 30 s.
-IMPATIENT = (
-    sys.executable,
-    "-c",
-    "import functools, sys; from coordinator.engine import driver;"
-    " driver.Pace = functools.partial(driver.Pace, longest_outage=2.0);"
-    " from coordinator.cli import main; sys.exit(main())",
+
+def coordinator_after(statement: str) -> tuple[str, ...]:
+    """The program `coordinator`, which does first what `statement` says."""
+    main = "import sys; from coordinator.cli import main; sys.exit(main())"
+    return (sys.executable, "-c", f"{statement}; {main}")
+
+
+# While something does not answer, it looks again within 2 s rather than 30 s.
+IMPATIENT = coordinator_after(
+    "import functools; from coordinator.engine import driver;"
+    " driver.Pace = functools.partial(driver.Pace, longest_outage=2.0)"
 )
 
 

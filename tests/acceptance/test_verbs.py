@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from coordinator.bootstrap.place import known_uid
 from coordinator.clock import SystemClock
 from coordinator.commands.record import record_of
 from coordinator.ledger import Ledger, driver_lock
-from tests.acceptance.batches import COORDINATOR, environment
+from tests.acceptance.batches import COORDINATOR, coordinator_after, environment
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -32,10 +31,9 @@ steps:
       command: [sh, -c, 'echo "$1" >> "$2"; eval "$1"', act, "{property.what}", WITNESS]
 """
 
-# The program; where jobs are refused their keys, it waits a fiftieth of what it does for users.
-HURRIED = (
-    "import sys; from coordinator.engine import credentials as pause; pause.JOBS_HOLD /= 50;"
-    " from coordinator.cli import main; sys.exit(main())"
+# Where jobs are refused their keys, it waits a fiftieth of what it does for users.
+HURRIED = coordinator_after(
+    "from coordinator.engine import credentials as pause; pause.JOBS_HOLD /= 50"
 )
 
 
@@ -94,7 +92,7 @@ def test_each_way_to_end_has_its_kind(place: Place) -> None:
         "frames": ("echo {} > outcome.json", "model_error"),
     }
     place.items(fine="echo fine", none="exit 3", **{k: what for k, (what, _) in kinds.items()})
-    place.program = (sys.executable, "-c", HURRIED)
+    place.program = HURRIED
     done = place.submit("ends")
     assert done.returncode == 1
     assert "11 items  =  1 succeeded  1 without data  9 failed" in done.stdout

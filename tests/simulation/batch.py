@@ -45,6 +45,7 @@ from tests.simulation.plan import Plan, plan_of
 NAME, NEIGHBOUR = "mine", "mine-too"
 PACE = Pace(between_peeks=300.0)  # a look into packs costs much, and decides nothing
 MOST_TICKS = 10_000
+MOST_LIVES = 1_000  # some end before their first tick
 FAST = Path("/dev/shm")  # where there is one, files cost no disk
 
 
@@ -155,6 +156,8 @@ class Simulation:
         left = self.plan.crashes[self.lives :]
         life = Life(left[0] if left else None, self.story.tell)
         self.lives += 1
+        if self.lives > MOST_LIVES:
+            raise Violated(f"no end after {MOST_LIVES} lives")
         self.story.tell(f"--- life {self.lives} begins")
         try:
             self._live(life)

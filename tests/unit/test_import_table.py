@@ -32,6 +32,7 @@ FLOORS = {
         "secrecy": 0,
         "clock": 0,
         "files": 0,
+        "lazily": 0,
         "parallel": 0,
     },
 }

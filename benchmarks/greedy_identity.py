@@ -64,6 +64,8 @@ LANGUAGES = {
 }
 BACKENDS = ("torch", "ctranslate2")
 SERVER = (sys.executable, str(Path(__file__).with_name("tokens_server.py")))
+# Seed and end weight of each model, with which its sentences end at many lengths.
+MODELS = {"m2m100": (1, 6.0), "nllb": (1, 1.5), "mbart50": (1, 6.0), "marian": (6, 6.0)}
 CODES = {"m2m100": 0, "nllb": 1, "mbart50": 2}  # which of the three; Marian has none
 
 
@@ -242,7 +244,10 @@ def _code(language: str, architecture: str) -> str:
 
 def make_model(corpus: Corpus, architecture: str, folder: Path, pieces: int = PIECES) -> Path:
     lines = [line for name in LANGUAGES for line in corpus.text(name)[:LINES_OF_A_TOKENIZER]]
-    return tiny_models.make(architecture, folder / architecture, lines, pieces=pieces)
+    seed, end_weight = MODELS[architecture]
+    shape = tiny_models.Shape(end_weight=end_weight)
+    target = folder / architecture
+    return tiny_models.make(architecture, target, lines, shape=shape, pieces=pieces, seed=seed)
 
 
 def told(sentences: Sequence[Sentence], begun: int = 0) -> Iterator[Sentence]:

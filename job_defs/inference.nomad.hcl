@@ -246,7 +246,7 @@ job "inference" {
 
       env = merge(
         var.worker_environment,
-        { COORDINATOR_MODEL_CACHE_GB = tostring(var.model_cache_gb) },
+        { COORDINATOR_MODEL_CACHE_GB = "${var.model_cache_gb}" },
         var.model_cache != "" ? { COORDINATOR_MODEL_CACHE = var.model_cache } : {},
         var.environment,
         var.credentials ? { AWS_SHARED_CREDENTIALS_FILE = "${NOMAD_SECRETS_DIR}/aws" } : {},

@@ -22,7 +22,7 @@ def test_packs_save_most_of_the_cost_of_starting_jobs(
     items: int, packs: tuple[int, ...], say: Callable[[str], None]
 ) -> None:
     require_cluster_program("nomad")
-    command = [sys.executable, str(REPOSITORY / "benchmarks" / "packs.py"), "--json"]
+    command = [sys.executable, str(REPOSITORY / "benchmarks" / "packs_on_nomad.py"), "--json"]
     command += ["--items", str(items), "--packs", ",".join(map(str, packs))]
     command += ["--lanes", "2"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -66,7 +66,7 @@ def test_a_whole_batch_with_the_shipped_policy_leaves_no_secret(
     secrets = (canaries.secret_key, canaries.access_key, token, nomad_with_acl.token)
     said = "".join(done.stdout + done.stderr for done in did)
     assert_no_secret(there, BUCKET, said, secrets)
-    logs = [log.read_text() for log in there.batch("quiet").logs.glob("translate/*/*.stdout.0")]
+    logs = [log.read_text() for log in there.batch("quiet").logs.glob("translate/*/*.stderr.0")]
     assert any("told aws_secret_access_key = ***" in log for log in logs)
     assert_nomad_knows_no(secrets, nomad_with_acl)
     did.append(there.run("purge", "quiet"))

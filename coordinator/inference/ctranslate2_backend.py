@@ -199,7 +199,7 @@ def _model_errors(doing: str) -> Iterator[None]:
         if not _is_the_library_s(error):
             raise
         if is_out_of_memory(error) or "out of memory" in str(error):
-            raise MemoryError(str(error)) from error
+            raise MemoryError(in_one_line(error)) from error
         what, why = f"the model failed in {doing}", in_one_line(error)
         raise ModelError(what, why=why, hint="see its traceback") from error
 

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from coordinator.errors import ModelError
+from coordinator.domain.shown import for_terminal
+from coordinator.errors import CoordinatorError, ModelError
 
 LONGEST = 300  # characters of an error in one line; the whole of it is in the traceback
+_SHOWN = 80  # characters of a sentence in a message
 
 
 _NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "std::bad_alloc")
@@ -30,6 +32,22 @@ def is_spoilt(error: BaseException) -> bool:
 def _says(error: BaseException, signs: Sequence[str]) -> bool:
     said = in_one_line(error)
     return any(sign in said for sign in signs)
+
+
+def prefixed(error: Exception, words: str) -> Exception:
+    """The same error, its message behind `words`."""
+    if isinstance(error, CoordinatorError):
+        found: Exception = type(error)(f"{words}: {error.what}", why=error.why, hint=error.hint)
+    else:
+        found = type(error)(f"{words}: {error}")
+    found.__cause__ = error.__cause__
+    return found
+
+
+def line_shown(line: int, sentence: str) -> str:
+    """A sentence in a message; lines count from 1."""
+    shown = for_terminal(sentence[:_SHOWN]) + ("…" if len(sentence) > _SHOWN else "")
+    return f"line {line} ({shown})"
 
 
 @contextmanager

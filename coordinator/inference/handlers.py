@@ -6,6 +6,7 @@ of sentences of any items. All that it returns is checked.
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from coordinator.domain.model_folder import GUIDE, HANDLER, HANDLER_CLASS
 from coordinator.errors import ModelError
 from coordinator.inference.backend import Backend, Output, Row
 from coordinator.inference.estimate import likely_tokens
+from coordinator.inference.faults import line_shown, prefixed
 from coordinator.inference.user_code import run_file, user_code
 
 LONGEST_TRANSLATION = 1_000_000  # characters
@@ -77,11 +79,43 @@ class ItemHandler:
         """Raises as `Backend.translate` says."""
         if not rows:
             return []
-        texts, sources, targets = _columns(rows)
-        return _outputs(self._calls.texts("translate", texts, sources[0], targets[0]))
+        texts, (source, *_), (target, *_) = _columns(rows)
+        translate = partial(self._calls.texts, "translate")
+        try:
+            return _outputs(translate(texts, source, target))
+        except (ModelError, MemoryError) as error:
+            if isinstance(error, ModelError) and error.__cause__ is None:
+                raise  # it is about what it returned, and names it
+            failed = error
+        found = _at_its_line(failed, texts, lambda part: translate(part, source, target))
+        raise found from found.__cause__
 
     def decode(self, outputs: Sequence[Output]) -> list[str]:
         return [output.data for output in outputs]
+
+
+def _at_its_line(
+    error: Exception, texts: Sequence[str], translate: Callable[[list[str]], object]
+) -> Exception:
+    """What `texts` failed with, at the line that fails by itself; `error`, where none is found.
+
+    Found by halving, which takes about as long as the whole would have: to mend it, one has to know
+    which of a thousand lines it is.
+    """
+
+    def failure(part: slice) -> Exception | None:
+        try:
+            translate(list(texts[part]))
+        except (ModelError, MemoryError) as found:
+            return found
+        return None
+
+    first, last = 0, len(texts)
+    while last - first > 1:
+        middle = (first + last) // 2
+        first, last = (first, middle) if failure(slice(first, middle)) else (middle, last)
+    found = failure(slice(first, last)) if len(texts) > 1 else error
+    return prefixed(found, line_shown(first + 1, texts[first])) if found else error
 
 
 class BatchHandler:

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from coordinator.inference.crew import Member
+from coordinator.inference.work import Lane
 
 _MOST = 20  # in a row of one seat: more than it takes to narrow 100,000 sentences down to one
 _MOST_LOADS = 3  # in a row that came to nothing
@@ -16,13 +17,20 @@ class Losses:
         self._of_seat: Counter[int] = Counter()
         self._loads: Counter[int] = Counter()
         self._found = 0
-        self.has_worked = False  # whether anything was ever translated
+        self._done: set[Lane] = set()
 
     def loaded(self, seat: int) -> None:
         self._loads[seat] = 0
 
+    def has_done(self, lane: Lane) -> bool:
+        """Whether anything of this kind was ever done, so that not everything of it is fatal."""
+        return lane in self._done
+
+    def did(self, lane: Lane) -> None:
+        self._done.add(lane)
+
     def worked(self, seat: int) -> None:
-        self.has_worked = True
+        """Something was translated to its end."""
         self._of_seat[seat] = self._found = 0
 
     def lost(self, member: Member) -> bool:

@@ -6,7 +6,6 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from coordinator.domain.job_options import InferenceOptions
-from coordinator.domain.shown import for_terminal
 from coordinator.errors import (
     BadInput,
     CoordinatorError,
@@ -21,6 +20,7 @@ from coordinator.inference.backend import Output
 from coordinator.inference.book import Book, Text, Translated
 from coordinator.inference.crew import About, Crew, Member, Said, bury, hello
 from coordinator.inference.dealer import Budget, Dealer
+from coordinator.inference.faults import line_shown, prefixed
 from coordinator.inference.intake import Arrived, Intake, NoMore
 from coordinator.inference.losses import Losses
 from coordinator.inference.patience import Patience
@@ -33,7 +33,6 @@ T = TypeVar("T")
 LOOK = 0.2  # seconds between looks at what hangs, and at whether to stop
 BATCH_TOKENS = 4096  # where neither the options nor the backend say how many
 _DEPTH = 4  # batches that wait for each process, so that there is a choice of like lengths
-_SHOWN = 80  # characters of a sentence in a message
 _ENDING = (StorageError, CredentialsError, WorkInterrupted)  # no fault of any sentence
 OF_THE_WORK = (CoordinatorError, MemoryError, TimeoutError)  # what a model process reports
 
@@ -187,6 +186,7 @@ class Shift(Generic[T]):
                 self._blame(work, error)
 
     def _take_up(self, member: Member, work: Work, answer: Answer) -> None:
+        self._losses.did(work.lane)
         match work.lane:
             case "encode":
                 self._encoded(work, answer)
@@ -268,7 +268,7 @@ class Shift(Generic[T]):
         elif len(self._crew.members) > 1:
             self._crew.do_without(member)
         else:
-            raise _hopeless("the model's process was lost again and again", why)
+            raise prefixed(why, "the model's process was lost again and again")
 
     def _blame(self, work: Work, error: Exception, *, lost_at: int | None = None) -> None:
         """The work failed by itself: cut it in two, or fail the items of its one sentence.
@@ -290,7 +290,7 @@ class Shift(Generic[T]):
         else:
             self._fail(work, error)
             if lost_at is not None and not self._losses.found():
-                raise _hopeless("the model died of one sentence after the other", error)
+                raise prefixed(error, "the model died of one sentence after the other")
 
     def _learn(self, work: Work, error: Exception) -> None:
         """What a batch may hold, where memory ran out."""
@@ -303,7 +303,7 @@ class Shift(Generic[T]):
 
     def _parts(self, work: Work, *, lost: bool) -> list[Work]:
         """Halves; one sentence and the rest, where the model may be one that always dies."""
-        return work.cut(1) if lost and not self._losses.has_worked else work.halves()
+        return work.halves() if not lost or self._losses.has_done(work.lane) else work.cut(1)
 
     def _once_more(self, works: Sequence[Work], lost_at: int | None) -> None:
         if lost_at is None:
@@ -322,11 +322,14 @@ class Shift(Generic[T]):
             self._book.fail(unit, [error for _ in self._book.places(unit)])
 
     def _fail(self, work: Work, error: Exception) -> None:
-        if self._whole_items:  # which line it was, only the model knows
+        if self._whole_items:  # which line it was, the model's side has said
             self._fail_all(work, error)
             return
         unit = work.units[0]
-        found = [_named(error, name, line, unit.text) for name, line in self._book.places(unit)]
+        found = [
+            prefixed(error, f"{name}, {line_shown(line, unit.text)}")
+            for name, line in self._book.places(unit)
+        ]
         self._book.fail(unit, found)
 
 
@@ -342,24 +345,3 @@ def _budget(options: InferenceOptions, about: About) -> Budget:
 def _is_truncated(unit: Unit, output: Output) -> bool:
     """Whether the model could not read the end of it, or write the end of its translation."""
     return output.truncated or bool(unit.row and unit.row.truncated)
-
-
-def _named(error: Exception, item: str, line: int, sentence: str) -> Exception:
-    """The error with the item, the line and the sentence that it was raised at."""
-    shown = for_terminal(sentence[:_SHOWN]) + ("…" if len(sentence) > _SHOWN else "")
-    where = f"{item}, line {line} ({shown})"
-    if isinstance(error, CoordinatorError):
-        named: Exception = type(error)(f"{where}: {error.what}", why=error.why, hint=error.hint)
-    else:
-        named = type(error)(f"{where}: {error}")
-    named.__cause__ = error.__cause__
-    return named
-
-
-def _hopeless(what: str, last: Exception) -> Exception:
-    if isinstance(last, CoordinatorError):
-        error: Exception = type(last)(f"{what}: {last.what}", why=last.why, hint=last.hint)
-    else:
-        error = type(last)(f"{what}: {last}")
-    error.__cause__ = last.__cause__
-    return error

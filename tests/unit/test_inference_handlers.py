@@ -56,6 +56,23 @@ def test_an_error_of_the_handler_keeps_its_own_traceback(tmp_path: Path) -> None
     assert "coordinator/inference" not in shown
 
 
+@pytest.mark.parametrize("bad", [0, 1, 57, 99])
+def test_the_line_that_a_handler_fails_at_is_found(tmp_path: Path, bad: int) -> None:
+    lines = [f"line {number}" for number in range(100)]
+    body = f"assert 'line {bad}' not in sentences; return sentences"
+    model = load_model(write_handler(tmp_path, LOAD + TRANSLATE + body))
+    with pytest.raises(ModelError) as caught:
+        model.translate(lines, "eng", "fra")
+    assert f"line {bad + 1} (line {bad}): " in str(caught.value)
+    assert isinstance(caught.value.__cause__, AssertionError)
+
+
+def test_no_line_is_named_where_each_is_fine_by_itself(tmp_path: Path) -> None:
+    with pytest.raises(ModelError) as caught:
+        translate_with(tmp_path, "assert len(sentences) < 3; return sentences")
+    assert str(caught.value).startswith(f"{tmp_path}/handler.py:4 failed in translate")
+
+
 @pytest.mark.parametrize(
     ("returned", "why"),
     [("raise SystemExit(3)", "SystemExit: 3"), ("return 1 / 0", "ZeroDivisionError")],

@@ -64,6 +64,7 @@ def generate(folder: Path, device: str) -> Call:
     network = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32).eval().to(device)
     settings = network.generation_config
     filler, end = settings.pad_token_id, settings.eos_token_id
+    longest, settings.max_length = settings.max_length, None  # as many new ones as the engine's
 
     def call(rows: Sequence[Row]) -> tuple[list[Output], int]:
         width, start = max(row.tokens for row in rows), rows[0].data["start"]
@@ -72,7 +73,10 @@ def generate(folder: Path, device: str) -> Call:
         mask = (inputs != filler).long()
         with torch.inference_mode():
             output = network.generate(
-                input_ids=inputs, attention_mask=mask, forced_bos_token_id=start[0]
+                input_ids=inputs,
+                attention_mask=mask,
+                forced_bos_token_id=start[0],
+                max_new_tokens=longest,
             )
         written = output[:, 1 + len(start) :].tolist()
         kept = [row[: row.index(end) + 1] if end in row else row for row in written]

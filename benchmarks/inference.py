@@ -54,8 +54,9 @@ from coordinator.domain.job_options import InferenceOptions
 from coordinator.inference.backend import Backend, Row
 from coordinator.inference.book import Text, Translated
 from coordinator.inference.ctranslate2_backend import CTranslate2Backend
-from coordinator.inference.engine import BATCH_TOKENS, Engine
+from coordinator.inference.engine import Engine
 from coordinator.inference.records import BatchRecord
+from coordinator.inference.shift import BATCH_TOKENS
 from coordinator.inference.torch_backend import TorchBackend, load_torch
 
 sys.path.append(str(REPOSITORY / "tools"))

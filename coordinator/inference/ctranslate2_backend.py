@@ -93,6 +93,7 @@ class CTranslate2Backend:
             target_prefix=prefixes if any(prefixes) else None,
             beam_size=self._beams,
             max_input_length=0,  # none of its own: what is too long was cut
+            min_decoding_length=0,  # else a model may not say that there is nothing to say
             max_decoding_length=self._family.most_new_tokens,
             asynchronous=True,
         )

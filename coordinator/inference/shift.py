@@ -33,6 +33,7 @@ T = TypeVar("T")
 LOOK = 0.2  # seconds between looks at what hangs, and at whether to stop
 BATCH_TOKENS = 4096  # where neither the options nor the backend say how many
 _DEPTH = 4  # batches that wait for each process, so that there is a choice of like lengths
+_WHOLE_DEPTH = 2  # whole items in hand of each process: one, and one that follows without a wait
 _ENDING = (StorageError, CredentialsError, WorkInterrupted)  # no fault of any sentence
 OF_THE_WORK = (CoordinatorError, MemoryError, TimeoutError)  # what a model process reports
 
@@ -106,8 +107,10 @@ class Shift(Generic[T]):
         """Whether the pool is less deep than it may be; what is being encoded counts as if it were
         there.
         """
+        if self._whole_items:
+            return len(self._book) < _WHOLE_DEPTH * len(self._crew.members)
         depth = _DEPTH * len(self._crew.members)
-        if self._whole_items or self._budget.tokens is None:
+        if self._budget.tokens is None:
             return len(self._book) < depth
         coming = self._dealer.waiting + sum(len(work.units) for work in self._encoding())
         return self._pool.tokens + coming * self._usual_tokens() < depth * self._budget.tokens

@@ -41,7 +41,7 @@ class Handler:
         self.facts = json.loads((model_dir / "facts.json").read_text())
 
     def translate(self, sentences, source_language, target_language):
-        self.witness(f"{source_language} {target_language} {os.getpid()}\\n".encode())
+        self.witness(f"{source_language} {target_language} {os.getppid()}\\n".encode())
         time.sleep(self.facts["seconds"])
         if f"{source_language} {target_language}" in self.facts["faults"]:
             raise RuntimeError("on purpose")

@@ -94,9 +94,9 @@ def test_a_soak_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_a_killed_worker_costs_only_what_it_had_in_hand(tmp_path: Path) -> None:
     place = Workplace.made(tmp_path / "work", LANGUAGES[:4], 10, pack=3, score_pack=4, seconds=0.5)
     batch = place.batch("workers")
-    process = place.start("submit", *place.submit_flags(batch.name, "--slots", 4))
+    process = place.start("submit", *place.submit_flags(batch.name, "--slots", 2))
     with running(process):
-        wait_until(lambda: len(at_work(batch)) >= 3)
+        wait_until(lambda: len(at_work(batch)) >= 2)
         killed = at_work(batch)
         for pid in killed:
             kill(pid)
@@ -117,17 +117,18 @@ def at_work(batch: BatchSeen) -> set[int]:
 
 
 def assert_charged_little(batch: BatchSeen, killed: int) -> None:
-    """Of each killed pack one item at most; and a model call for each attempt that was begun."""
+    """Of each killed pack the item that the model had, and one that it was to have next."""
     counts = batch.rows(
         "SELECT dispatch, sum(state = 'failed') AS charged, sum(state = 'returned') AS back,"
         " sum(kind = 'out_of_memory') AS killed FROM attempts GROUP BY 1"
     )
     hurt = [row for row in counts if row["charged"]]
+    charged = sum(row["charged"] for row in hurt)
     assert 1 <= len(hurt) <= killed
-    assert all(row["charged"] == 1 == row["killed"] for row in hurt)
+    assert all(row["charged"] == row["killed"] <= 2 for row in hurt)
     assert sum(row["back"] for row in counts) >= 1
     begun = batch.count("attempts WHERE step = 0 AND state <> 'returned'")
-    assert 0 <= begun - batch.place.witnessed().total() <= killed
+    assert 0 <= begun - batch.place.witnessed().total() <= charged
     succeeded = batch.count("attempts WHERE step = 0 AND state = 'succeeded'")
-    assert begun == succeeded + len(hurt)
+    assert begun == succeeded + charged
     assert succeeded == batch.count("items WHERE state = 'succeeded'") == 12 < DIRECTIONS

@@ -48,7 +48,8 @@ class Handler:
         texts = [f"{name}={value}" for name, value in sorted(os.environ.items())]
         texts += [file.read_text() for file in files]
         texts.append(f"core files: {resource.getrlimit(resource.RLIMIT_CORE)[0]}")
-        root, handoff = sys.argv[1:]
+        worker = Path(f"/proc/{os.getppid()}/cmdline").read_text()
+        root, handoff = worker.rstrip("\\0").split("\\0")[-2:]
         return [*texts, Path(root.removeprefix("file://"), handoff).read_text()]
 
     def tell(self, stream, text):

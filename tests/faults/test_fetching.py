@@ -516,7 +516,8 @@ def test_a_body_that_hardly_moves_is_given_up(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_head_that_hardly_moves_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "HEADER_SECONDS", 0.3)
+    for limit in ("HEADER_SECONDS", "READ_SECONDS"):  # of a head as a whole, and between two bytes
+        monkeypatch.setattr(fetching, limit, 0.3)
     over = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
 

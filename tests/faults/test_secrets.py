@@ -144,8 +144,8 @@ def content(path: Path) -> bytes:
 
 def assert_masked_log(batch: BatchSeen) -> None:
     """What the model said is there, without the secrets: it was masked, not lost."""
-    logs = [log.read_text() for log in batch.logs.glob("translate/*/worker.stdout.0")]
-    whole = next(text for text in logs if text)
+    logs = [log.read_text() for log in batch.logs.glob("translate/*/worker.stderr.0")]
+    whole = "".join(logs)
     assert "told SERVICE_LOGIN=***" in whole and "told HOME=" in whole
     assert "password ***" in whole and "X-Amz-Date=20260101T000000Z&X-Amz" not in whole
     reasons = {row["reason"] for row in batch.rows("SELECT reason FROM attempts")}

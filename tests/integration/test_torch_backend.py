@@ -159,18 +159,25 @@ def test_what_was_cut_off_is_told(
     make: Make, lines: list[str], tmp_path: Path, architecture: str
 ) -> None:
     """It is what a model that may write more goes on with."""
-    folder = shutil.copytree(make(architecture), tmp_path / "model")
-    path = folder / "generation_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"max_length": 48}))
     source, target = CODES.get(architecture, ("en", "fr"))
-    free, bound = (load_torch(path, "cpu") for path in (folder, make(architecture)))
+    free, bound = (
+        load_torch(writes_at_most(most, make(architecture), tmp_path / str(most)), "cpu")
+        for most in (48, 12)
+    )
     rows = bound.encode(lines[::20], source, target)
-    most = SHORT.max_length - len(rows[0].data["start"])
+    most = 12 - len(rows[0].data["start"])
     forced = architecture in ("mbart50", "marian")  # an end in the last place may be their own
     lengths = [output.tokens or 0 for output in free.translate(rows)]
     wanted = [length > most - forced for length in lengths]
     assert [output.truncated for output in bound.translate(rows)] == wanted
     assert len(set(wanted)) == 2, "some must be cut off, and some not"
+
+
+def writes_at_most(tokens: int, model: Path, folder: Path) -> Path:
+    """A copy of a model."""
+    path = shutil.copytree(model, folder) / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"max_length": tokens}))
+    return folder
 
 
 def test_what_a_search_cut_off_is_told(make: Make, lines: list[str]) -> None:

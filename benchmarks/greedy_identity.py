@@ -11,13 +11,15 @@ batches of a token budget; the plain loop tokenizes each by itself and calls tra
 
 Sums of floats depend on the order in which they are added, and that on the shape of a batch and on
 the library. Where two words have all but the same score, that can decide between them: each such
-sentence is counted and printed, with how far apart the two scores are, as a share of the highest.
-More than TOLERANCE is no rounding: then the exit status is 1.
+sentence is counted and printed, with how far apart the two scores are, and how far the plain loop's
+own scores are from those in float64, both as shares of the highest. Scores that are further apart
+than TOLERANCE, and than twice that error, are no rounding: then the exit status is 1.
 
 The sentences are those of the test data (COORDINATOR_TEST_DATA, by default `../shared/data`).
 """
 
 import argparse
+import copy
 import json
 import os
 import sys
@@ -28,6 +30,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +48,7 @@ from coordinator.inference.engine import Engine
 sys.path.append(str(REPOSITORY / "tools"))
 from to_ctranslate2 import convert
 
-TOLERANCE = 1e-5  # of the highest score
+TOLERANCE = 1e-6  # of the highest score
 BUDGET = 4_096  # tokens of a batch
 PIECES = 3_000
 LINES_OF_A_TOKENIZER = 300  # of each language
@@ -86,15 +89,17 @@ class Difference:
         sentence: its number, from 0.
         token: the number of the first token that differs, from 0.
         gap: between the two tokens' scores, as a share of the highest score.
+        error: the largest of float32's scores there against float64's, as such a share.
     """
 
     sentence: int
     token: int
     gap: float
+    error: float
 
     @property
     def is_rounding(self) -> bool:
-        return self.gap <= TOLERANCE
+        return self.gap <= max(TOLERANCE, 2 * self.error)
 
 
 class PlainLoop:
@@ -146,14 +151,31 @@ class PlainLoop:
         tokens: list[int] = written[0].tolist()
         return tokens[1 if first is None else 2 :]
 
-    def gap(self, sentence: Sentence, before: Sequence[int], one: int, other: int) -> float:
-        """How far apart the scores of two tokens are that might follow `before`."""
-        first, start = self.first(sentence), self.network.config.decoder_start_token_id
+    def gap(
+        self, sentence: Sentence, before: Sequence[int], one: int, other: int
+    ) -> tuple[float, float]:
+        """How far apart the scores of two tokens are that might follow `before`, and the error of
+        all scores there.
+        """
+        scores, exact = (
+            self._scores(network, sentence, before).double()
+            for network in (self.network, self._exact)
+        )
+        highest = float(exact.abs().max())
+        gap = float((scores[one] - scores[other]).abs())
+        return gap / highest, float((scores - exact).abs().max()) / highest
+
+    @cached_property
+    def _exact(self) -> Any:
+        return copy.deepcopy(self.network).double()
+
+    def _scores(self, network: Any, sentence: Sentence, before: Sequence[int]) -> torch.Tensor:
+        first, start = self.first(sentence), network.config.decoder_start_token_id
         given = [start, *([] if first is None else [first]), *before]
         with torch.inference_mode():
-            output = self.network(**self.inputs(sentence), decoder_input_ids=torch.tensor([given]))
-        scores = output.logits[0, -1]
-        return float((scores[one] - scores[other]).abs() / scores.abs().max())
+            output = network(**self.inputs(sentence), decoder_input_ids=torch.tensor([given]))
+        scores: torch.Tensor = output.logits[0, -1]
+        return scores
 
 
 def differences(
@@ -175,7 +197,7 @@ def compared(
         if mine != other:
             pairs = enumerate(zip(mine, other, strict=False))
             at = next(at for at, (one, two) in pairs if one != two)
-            yield Difference(number, at, plain.gap(sentence, mine[:at], mine[at], other[at]))
+            yield Difference(number, at, *plain.gap(sentence, mine[:at], mine[at], other[at]))
 
 
 def _ended(tokens: list[int], end: int) -> list[int]:
@@ -299,7 +321,7 @@ def _alone(plain: PlainLoop, sentences: Sequence[Sentence], path: Path) -> list[
 def _said(difference: Difference) -> str:
     kind = "rounding" if difference.is_rounding else "NOT rounding"
     where = f"sentence {difference.sentence}, token {difference.token}"
-    return f"{where}: scores {difference.gap:.1e} apart, {kind}"
+    return f"{where}: scores {difference.gap:.1e} apart, error {difference.error:.1e}, {kind}"
 
 
 def _counted(found: Sequence[Difference], sentences: int) -> dict[str, Any]:

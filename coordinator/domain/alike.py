@@ -4,6 +4,7 @@ import re
 
 _PATH = re.compile(r"""(?<![\w/.])(?:[a-z][a-z0-9+]{1,9}:/|~|\.{1,2})?(?:/[^\s/'"<>:,;()]+)+/?""")
 _HEX = re.compile(r"\b0x[0-9a-fA-F]+\b|\b[0-9a-f]{8}[0-9a-f-]*\b")
+_SENTENCE = re.compile(r"(?:<item>, )?\bline \d+ \(«.{0,999}?»\): ")  # at which a model failed
 # Exit codes and signals are what tells failures apart.
 _NUMBER = re.compile(r"(?<!exit code )(?<!exit )(?<!signal )(?<![\w.])[+-]?\d+(?:[.,:]\d+)*")
 
@@ -11,7 +12,7 @@ _NUMBER = re.compile(r"(?<!exit code )(?<!exit )(?<!signal )(?<![\w.])[+-]?\d+(?
 def normalised(text: str, item: str) -> str:
     """`text` without what differs between two failures of the same cause."""
     text = re.sub(rf"(?<!\w){re.escape(item)}(?!\w)", "<item>", text)
-    text = _PATH.sub("<path>", text)
+    text = _PATH.sub("<path>", _SENTENCE.sub("", text))
     text = _HEX.sub(_without_hex, text)
     return _NUMBER.sub("<n>", text)
 

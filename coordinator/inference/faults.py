@@ -45,9 +45,9 @@ def prefixed(error: Exception, words: str) -> Exception:
 
 
 def line_shown(line: int, sentence: str) -> str:
-    """A sentence in a message; lines count from 1."""
+    """A sentence in a message, as `domain.alike` knows it; lines count from 1."""
     shown = for_terminal(sentence[:_SHOWN]) + ("…" if len(sentence) > _SHOWN else "")
-    return f"line {line} ({shown})"
+    return f"line {line} («{shown}»)"
 
 
 @contextmanager

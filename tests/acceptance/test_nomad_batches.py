@@ -96,7 +96,8 @@ def in_containers(place: NomadWorkplace, image: str) -> NomadWorkplace:
 def run(place: NomadWorkplace, name: str, items: int, say: Callable[[str], None]) -> NomadBatch:
     """A batch of so many items at its end, each of its items worked on once."""
     before, began = place.witnessed(), time.monotonic()
-    done = place.run("submit", *place.submit_flags(name, *TUNING, "--limit_items", items))
+    (place.folder / "some.txt").write_text("\n".join(place.batch("local").items[:items]))
+    done = place.run("submit", *place.submit_flags(name, *TUNING, "--item_list", "some.txt"))
     seconds = time.monotonic() - began
     assert done.returncode == 0, done.stderr
     assert f"{name}  {items} items  =  {items} succeeded" in done.stdout

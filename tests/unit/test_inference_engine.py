@@ -196,7 +196,7 @@ def test_a_sentence_that_fails_fails_its_item_alone(
     failure = found["bad"]
     assert isinstance(failure, error) and said in str(failure)
     if kind == "mixing":
-        assert f"bad, line 3 ({where}{act} here)" in str(failure)
+        assert f"bad, line 3 («{where}{act} here»)" in str(failure)
     else:
         assert {b.sentences for b in bench.batches if "bad" in b.items} <= {4}, "none is cut"
 

@@ -63,7 +63,7 @@ def test_the_line_that_a_handler_fails_at_is_found(tmp_path: Path, bad: int) -> 
     model = load_model(write_handler(tmp_path, LOAD + TRANSLATE + body))
     with pytest.raises(ModelError) as caught:
         model.translate(lines, "eng", "fra")
-    assert f"line {bad + 1} (line {bad}): " in str(caught.value)
+    assert f"line {bad + 1} («line {bad}»): " in str(caught.value)
     assert isinstance(caught.value.__cause__, AssertionError)
 
 

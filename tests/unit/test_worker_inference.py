@@ -165,8 +165,8 @@ def test_each_item_gets_its_lines_in_order(place: Place, capfd: pytest.CaptureFi
     [
         ("kill", K.OUT_OF_MEMORY, "SIGKILL"),
         ("hang", K.TIMEOUT, "the model hung"),
-        ("raise", K.MODEL_ERROR, "line 2 (raise): "),
-        ("memory", K.OUT_OF_MEMORY, "line 2 (memory): "),
+        ("raise", K.MODEL_ERROR, "line 2 («raise»): "),
+        ("memory", K.OUT_OF_MEMORY, "line 2 («memory»): "),
     ],
 )
 def test_a_handler_that_misbehaves_fails_one_item(

@@ -97,7 +97,7 @@ class ItemHandler:
 def _at_its_line(
     error: Exception, texts: Sequence[str], translate: Callable[[list[str]], object]
 ) -> Exception:
-    """What `texts` failed with, at the line that fails by itself; `error`, where none is found.
+    """What `texts` failed with, at the line that fails in the same way by itself, if there is one.
 
     Found by halving, which takes about as long as the whole would have: to mend it, one has to know
     which of a thousand lines it is.
@@ -107,7 +107,7 @@ def _at_its_line(
         try:
             translate(list(texts[part]))
         except (ModelError, MemoryError) as found:
-            return found
+            return found if _way(found) == _way(error) else None
         return None
 
     first, last = 0, len(texts)
@@ -116,6 +116,12 @@ def _at_its_line(
         first, last = (first, middle) if failure(slice(first, middle)) else (middle, last)
     found = failure(slice(first, last)) if len(texts) > 1 else error
     return prefixed(found, line_shown(first + 1, texts[first])) if found else error
+
+
+def _way(error: Exception) -> tuple[object, ...]:
+    """A part is another question than the whole, and may fail for reasons of its own."""
+    place = error.what if isinstance(error, ModelError) else ""
+    return place, type(error), type(error.__cause__)
 
 
 class BatchHandler:

@@ -146,10 +146,11 @@ def test_a_failed_canary_halts_the_batch_and_says_how_to_go_on(place: Workplace)
         " ".join(done.stdout.split())
     )
     assert "1 waiting" in done.stdout and "Go on with" not in done.stdout
-    assert place.witnessed() == {"deu fra": 1, "fra deu": 1}
+    calls = place.witnessed()  # what fails is asked for again in parts, to find its line
+    assert calls.keys() == {"deu fra", "fra deu"} and calls["deu fra"] == 1
     assert "canary: 1 of the first 2" in " ".join(place.run("status", "halted").stdout.split())
     assert place.resume("halted").returncode == 3
-    assert sum(place.witnessed().values()) == 2
+    assert place.witnessed() == calls
     place.set_model()
     assert place.run("resubmit", "halted").returncode == 0
     assert {row["state"] for row in batch.rows("SELECT state FROM items")} == {"succeeded"}

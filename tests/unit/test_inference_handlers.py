@@ -67,10 +67,12 @@ def test_the_line_that_a_handler_fails_at_is_found(tmp_path: Path, bad: int) -> 
     assert isinstance(caught.value.__cause__, AssertionError)
 
 
-def test_no_line_is_named_where_each_is_fine_by_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize("then", ["return sentences", "return sentences[7]"])
+def test_no_line_is_named_where_each_is_fine_or_fails_otherwise(tmp_path: Path, then: str) -> None:
     with pytest.raises(ModelError) as caught:
-        translate_with(tmp_path, "assert len(sentences) < 3; return sentences")
+        translate_with(tmp_path, f"assert len(sentences) < 3; {then}")
     assert str(caught.value).startswith(f"{tmp_path}/handler.py:4 failed in translate")
+    assert "AssertionError" in str(caught.value)
 
 
 @pytest.mark.parametrize(

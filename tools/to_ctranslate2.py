@@ -27,7 +27,8 @@ try:
     from ctranslate2.specs.model_spec import PyTorchVariable, visit_spec
     from transformers import GenerationConfig
 
-    from coordinator.inference.hf_folder import Seq2Seq, load_seq2seq, model_errors
+    from coordinator.inference.faults import model_errors
+    from coordinator.inference.hf_folder import Seq2Seq, load_seq2seq
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing.name} is not installed; try: make setup-torch")
 

@@ -1,8 +1,7 @@
 """A seq2seq model in CTranslate2's format, run without torch and transformers."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,9 @@ import ctranslate2
 from coordinator.domain.ctranslate2_folder import Family, read_family
 from coordinator.domain.job_options import InferenceOptions
 from coordinator.domain.model_folder import read_languages
-from coordinator.errors import CoordinatorError, ModelError
 from coordinator.inference.backend import Output, Row
-from coordinator.inference.faults import in_one_line, is_out_of_memory
+from coordinator.inference.faults import model_errors
+from coordinator.inference.gpus import device_for
 from coordinator.inference.marks import Direction, directions_of
 from coordinator.inference.tokens import Tokens, read_tokenizer
 
@@ -50,19 +49,20 @@ class CTranslate2Backend:
             ModelError: it cannot be loaded, or the device is not there.
             MemoryError: memory ran out, the GPU's included.
         """
-        self.device = _device(device)
+        gpus = ctranslate2.get_cuda_device_count()
+        self.device = device_for(device, there=gpus > 0, library="CTranslate2")
         self._beams = beams
         self._workers = _workers(self.device, translators)
         self._family = read_family(folder)
         self._direction = directions_of(self._family, read_languages(folder))
-        with _model_errors(f"loading {folder}"):
+        with model_errors(f"loading {folder}"):
             self._tokens = _tokenizer(folder, self._family)
             self._translator = _translator(folder, self.device, compute_type, self._workers)
 
     def encode(self, texts: Sequence[str], source: str, target: str) -> list[Row]:
         """Raises as `Backend.encode` says."""
         direction = self._direction(source, target)
-        with _model_errors("tokenizing"):
+        with model_errors("tokenizing"):
             split = self._tokens.split([direction.text + text for text in texts])
         return [self._row(tokens, direction) for tokens in split]
 
@@ -79,7 +79,7 @@ class CTranslate2Backend:
         """Raises as `Backend.translate` says."""
         shares = _shares(rows, SHARES * self._workers if self._workers > 1 else 1)
         outputs: dict[int, Output] = {}
-        with _model_errors("translating"):
+        with model_errors("translating"):
             started = [self._start([rows[place] for place in places]) for places in shares]
             for places, waiting in zip(shares, started, strict=True):
                 for place, future in zip(places, waiting, strict=True):
@@ -176,35 +176,3 @@ def _workers(device: str, asked: int | None) -> int:
 def cores() -> int:
     """Those that this process may use."""
     return len(os.sched_getaffinity(0))
-
-
-def _device(asked: str | None) -> str:
-    there = ctranslate2.get_cuda_device_count() > 0
-    if asked == "cuda" and not there:
-        raise ModelError(
-            "there is no GPU here",
-            why="the device cuda was asked for, and CTranslate2 finds none",
-            hint="ask for cpu, or run the job where a GPU is",
-        )
-    return asked or ("cuda" if there else "cpu")
-
-
-@contextmanager
-def _model_errors(doing: str) -> Iterator[None]:
-    """Turn what the libraries raise into a `ModelError`, the error itself being the cause."""
-    try:
-        yield
-    except (CoordinatorError, MemoryError):
-        raise
-    except BaseException as error:
-        if not _is_the_library_s(error):
-            raise
-        if is_out_of_memory(error) or "out of memory" in str(error):
-            raise MemoryError(in_one_line(error)) from error
-        what, why = f"the model failed in {doing}", in_one_line(error)
-        raise ModelError(what, why=why, hint="see its traceback") from error
-
-
-def _is_the_library_s(error: BaseException) -> bool:
-    """A panic of `tokenizers` is no Exception."""
-    return isinstance(error, Exception) or type(error).__name__ == "PanicException"

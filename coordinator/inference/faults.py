@@ -34,6 +34,27 @@ def _says(error: BaseException, signs: Sequence[str]) -> bool:
     return any(sign in said for sign in signs)
 
 
+@contextmanager
+def model_errors(doing: str, hint: str = "its traceback is in the item's log") -> Iterator[None]:
+    """Turn what the libraries raise into a `ModelError`, the error itself being the cause."""
+    try:
+        yield
+    except (CoordinatorError, MemoryError):
+        raise
+    except BaseException as error:
+        if not _is_of_a_library(error):
+            raise
+        if is_out_of_memory(error):
+            raise MemoryError(in_one_line(error)) from error
+        what, why = f"the model failed in {doing}", in_one_line(error)
+        raise ModelError(what, why=why, hint=hint) from error
+
+
+def _is_of_a_library(error: BaseException) -> bool:
+    """A panic of one that is written in Rust is no Exception."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
 def prefixed(error: Exception, words: str) -> Exception:
     """The same error, its message behind `words`."""
     if isinstance(error, CoordinatorError):

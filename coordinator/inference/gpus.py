@@ -1,9 +1,11 @@
-"""Which GPUs this job may use, without loading what would use them."""
+"""Which GPUs this job may use, and whether it uses one."""
 
 import re
 from collections.abc import Mapping
 from itertools import takewhile
 from pathlib import Path
+
+from coordinator.errors import ModelError
 
 _DEVICE = re.compile(r"nvidia\d+")
 
@@ -16,3 +18,14 @@ def usable_gpus(environment: Mapping[str, str], devices: Path = Path("/dev")) ->
         return list(takewhile(lambda name: name not in ("", "-1"), names))  # as CUDA reads it
     found = [path for path in devices.iterdir() if _DEVICE.fullmatch(path.name)]
     return [str(number) for number in range(len(found))]
+
+
+def device_for(asked: str | None, *, there: bool, library: str) -> str:
+    """`asked`, or what is there. Raises ModelError: a GPU was asked for that the library lacks."""
+    if asked == "cuda" and not there:
+        raise ModelError(
+            "there is no GPU here",
+            why=f"the device cuda was asked for, and {library} finds none",
+            hint="ask for cpu, or run the job where a GPU is",
+        )
+    return asked or ("cuda" if there else "cpu")

@@ -13,9 +13,10 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from coordinator.domain.model_folder import read_languages
-from coordinator.errors import CoordinatorError, ModelError
+from coordinator.errors import ModelError
 from coordinator.inference.directions import Languages, languages_of
-from coordinator.inference.faults import in_one_line, is_out_of_memory
+from coordinator.inference.faults import model_errors
+from coordinator.inference.gpus import device_for
 
 _LEAST = 8  # tokens that a model must be able to read
 _BROKEN = "see whether all its files are of one model, and whole: fetch or save it again"
@@ -61,7 +62,7 @@ def load_seq2seq(folder: Path, device: str | None, dtype: torch.dtype | None = N
         ModelError: it cannot be loaded, or the device is not there.
         MemoryError: memory ran out, the GPU's included.
     """
-    chosen = _device(device)
+    chosen = device_for(device, there=torch.cuda.is_available(), library="torch")
     aliases = read_languages(folder)
     with model_errors(f"loading {folder}", _BROKEN), _quiet():
         tokenizer = AutoTokenizer.from_pretrained(
@@ -87,23 +88,6 @@ def _ending(tokenizer: Any) -> int:
     return 1 if tokenizer("a").input_ids[-1] == tokenizer.eos_token_id else 2
 
 
-@contextmanager
-def model_errors(doing: str, hint: str = "its traceback is in the item's log") -> Iterator[None]:
-    """Turn what the libraries raise into a `ModelError`, the error itself being the cause."""
-    try:
-        yield
-    except (CoordinatorError, MemoryError):
-        raise
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise MemoryError(in_one_line(error)) from error
-        raise ModelError(
-            f"the model failed in {doing}",
-            why=in_one_line(error),
-            hint=hint,
-        ) from error
-
-
 def _network(folder: Path, device: str, dtype: torch.dtype) -> Any:
     network, report = AutoModelForSeq2SeqLM.from_pretrained(
         folder,
@@ -123,17 +107,6 @@ def _network(folder: Path, device: str, dtype: torch.dtype) -> Any:
             hint="save model and config together with save_pretrained",
         )
     return network.to(device).eval()
-
-
-def _device(asked: str | None) -> str:
-    there = torch.cuda.is_available()
-    if asked == "cuda" and not there:
-        raise ModelError(
-            "there is no GPU here",
-            why="the device cuda was asked for, and torch finds none",
-            hint="ask for cpu, or run the job where a GPU is",
-        )
-    return asked or ("cuda" if there else "cpu")
 
 
 def _dtype(device: str) -> torch.dtype:

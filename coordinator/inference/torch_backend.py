@@ -12,13 +12,14 @@ from transformers import GenerationConfig
 from coordinator.inference.backend import Output, Row
 from coordinator.inference.decoding import GreedyWriter, Source
 from coordinator.inference.directions import Direction
+from coordinator.inference.faults import model_errors
 from coordinator.inference.generation import (
     beam_settings,
     end_tokens,
     greedy_settings,
     is_understood,
 )
-from coordinator.inference.hf_folder import Seq2Seq, load_seq2seq, model_errors
+from coordinator.inference.hf_folder import Seq2Seq, load_seq2seq
 
 
 class TorchBackend:

@@ -2,7 +2,7 @@
 
 import torch
 
-from coordinator.inference.hf_folder import model_errors
+from coordinator.inference.faults import model_errors
 from coordinator.inference.probe import largest_budget
 from coordinator.inference.torch_backend import TorchBackend
 

@@ -38,7 +38,7 @@ help:
 	@echo "make soak-nomad  100 kills and 60 faults on a real Nomad of three servers (30 to 40 minutes; the same)"
 	@echo "make soak-sim    10,000 seeds of the simulation, 200 items each (the same)"
 	@echo "make soak        these, and all else that is too long for make test (an hour or two)"
-	@echo "make bench       the coordinator's overhead for 10,100 items; dispatches a second to Nomad; a million items; scoring; inference"
+	@echo "make bench       the coordinator's overhead for 10,100 items; dispatches a second to Nomad; a million items; scoring; inference; packs"
 	@echo "make clean       remove $(VENV), caches and build products"
 
 $(STAMP)build: requirements-build.txt
@@ -108,6 +108,7 @@ bench: setup-all
 	$(BIN)/python benchmarks/ledger.py
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/inference.py
+	$(BIN)/python benchmarks/packs.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

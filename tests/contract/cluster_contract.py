@@ -235,7 +235,9 @@ class ClusterContract(ABC):
         assert self.time() - begin < self.KILL_TIMEOUT
         ending = self.ending(cluster, job)
         assert self.time() - begin > 0.8 * self.KILL_TIMEOUT
-        assert (ending.stop, ending.exit_code) == (StopReason.ASKED, 137)
+        assert ending.stop is StopReason.ASKED
+        # Nomad's executor may be killed along with it, on a busy node; then nobody knows the code.
+        assert ending.exit_code in (137, None)
 
     def test_a_stop_outlives_its_coordinator(
         self, open_cluster: OpenCluster, tmp_path: Path

@@ -28,11 +28,11 @@ try:
     from transformers import GenerationConfig
 
     from coordinator.inference.faults import model_errors
+    from coordinator.inference.generation import most_new_tokens
     from coordinator.inference.hf_folder import Seq2Seq, load_seq2seq
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing.name} is not installed; try: make setup-torch")
 
-MOST_NEW_TOKENS = 256  # where the model's folder says nothing
 LOADERS = {
     "m2m_100": loaders.M2M100Loader,
     "mbart": loaders.MBartLoader,
@@ -217,9 +217,9 @@ def _is_tidied(tokenizer: Any) -> bool:
 def _most_new_tokens(settings: GenerationConfig, positions: int) -> int:
     if given := [name for name in LEFT_OUT if getattr(settings, name, None)]:
         print(f"not carried over from generation_config.json: {', '.join(given)}", file=sys.stderr)
-    most = settings.max_new_tokens or settings.max_length or MOST_NEW_TOKENS
     # Where the end is forced upon what is too long, it takes the last place.
-    return min(int(most), positions) - (settings.forced_eos_token_id is not None)
+    is_forced = settings.forced_eos_token_id is not None
+    return most_new_tokens(settings, positions) - is_forced
 
 
 if __name__ == "__main__":

@@ -50,12 +50,16 @@ def beam_settings(given: GenerationConfig, positions: int, beams: int) -> Genera
 
 def _changed(given: GenerationConfig, by: dict[str, Any], positions: int) -> GenerationConfig:
     settings = copy.deepcopy(given)
-    most = given.max_new_tokens or given.max_length or MOST_NEW_TOKENS
-    settings.max_new_tokens = min(most, positions)
+    settings.max_new_tokens = most_new_tokens(given, positions)
     settings.forced_bos_token_id = None  # the direction's, not the folder's
     for name, value in by.items():
         setattr(settings, name, value)
     return settings
+
+
+def most_new_tokens(given: GenerationConfig, positions: int) -> int:
+    """Of a translation, as the folder has it; `positions`: what the decoder has places for."""
+    return min(int(given.max_new_tokens or given.max_length or MOST_NEW_TOKENS), positions)
 
 
 def is_understood(settings: GenerationConfig) -> bool:

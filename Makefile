@@ -38,7 +38,7 @@ help:
 	@echo "make soak-nomad  100 kills and 60 faults on a real Nomad of three servers (30 to 40 minutes; the same)"
 	@echo "make soak-sim    10,000 seeds of the simulation, 200 items each (the same)"
 	@echo "make soak        these, and all else that is too long for make test (an hour or two)"
-	@echo "make bench       the coordinator's overhead for 10,100 items; dispatches a second to Nomad; a million items; scoring; inference; packs"
+	@echo "make bench       the coordinator's overhead for 10,100 items; dispatches a second to Nomad; a million items; scoring; inference; packs; first lines; reports"
 	@echo "make clean       remove $(VENV), caches and build products"
 
 $(STAMP)build: requirements-build.txt
@@ -49,8 +49,8 @@ $(STAMP)build: requirements-build.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-build.txt
 	@touch $@
 
-$(STAMP)core: $(STAMP)build requirements.txt pyproject.toml
-	$(UV_PIP) -r requirements.txt
+$(STAMP)core: $(STAMP)build requirements.txt requirements-report.txt pyproject.toml
+	$(UV_PIP) -r requirements.txt -r requirements-report.txt
 	$(UV_PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -63,9 +63,10 @@ $(STAMP)torch: $(STAMP)worker requirements-torch.txt
 	$(UV_PIP) -r requirements.txt -r requirements-worker.txt -r requirements-torch.txt
 	@touch $@
 
-$(STAMP)dev: $(STAMP)core requirements-dev.txt requirements-fast.txt requirements-labels.txt requirements-monitor.txt
+$(STAMP)dev: $(STAMP)core requirements-dev.txt requirements-fast.txt requirements-labels.txt requirements-monitor.txt \
+  requirements-parquet.txt requirements-tensorboard.txt
 	$(UV_PIP) -r requirements.txt -r requirements-dev.txt -r requirements-fast.txt -r requirements-labels.txt \
-	  -r requirements-monitor.txt
+	  -r requirements-monitor.txt -r requirements-parquet.txt -r requirements-tensorboard.txt
 	@touch $@
 
 setup setup-worker: $(STAMP)worker
@@ -109,6 +110,8 @@ bench: setup-all
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/packs.py
+	$(BIN)/python benchmarks/first_line.py
+	$(BIN)/python benchmarks/reports.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

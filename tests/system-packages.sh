@@ -5,7 +5,7 @@
 set -uo pipefail
 
 # program:package
-needs="dockerd:docker.io debootstrap:debootstrap strace:strace faketime:faketime openssl:openssl"
+needs="dockerd:docker.io debootstrap:debootstrap strace:strace faketime:faketime openssl:openssl chromium:chromium"
 
 missing=()
 for pair in $needs; do

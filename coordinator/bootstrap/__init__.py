@@ -13,13 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from coordinator.bootstrap.environment import public_environment, worker_environment
 from coordinator.bootstrap.place import NomadPlace
 from coordinator.clock import Clock, SystemClock
-from coordinator.cluster import Cluster, JobSpec
-from coordinator.cluster.local import LocalCluster
+from coordinator.cluster import Cluster, JobId, JobSpec, Observation
 from coordinator.domain.names import batch_name_problem
 from coordinator.domain.reach import Reach
 from coordinator.errors import StorageError, UsageError
@@ -29,6 +26,7 @@ from coordinator.settings import Settings
 
 if TYPE_CHECKING:
     from coordinator.bootstrap.nomad import Parent
+    from coordinator.cluster.nomad.cluster import NomadCluster
     from coordinator.cluster.nomad.credentials import JobKeys
 
 
@@ -88,6 +86,8 @@ def make_cluster(
     """
     if venue.cluster == "nomad":
         return _nomad_cluster(settings, venue, wake, listen=listen)
+    from coordinator.cluster.local import LocalCluster
+
     return LocalCluster(
         batch_folder(settings, venue.batch) / "cluster",
         slots=venue.slots,
@@ -96,9 +96,22 @@ def make_cluster(
     )
 
 
+def look_at_job(settings: Settings, venue: Venue, job: JobId) -> Observation:
+    """Where a job on Nomad stands, asked anew.
+
+    Raises:
+        ClusterError, CredentialsError: it cannot be told.
+    """
+    cluster = _nomad_cluster(settings, venue, lambda: None, listen=False)
+    try:
+        return cluster.look(job)
+    finally:
+        cluster.close()
+
+
 def _nomad_cluster(
     settings: Settings, venue: Venue, wake: Callable[[], None], *, listen: bool
-) -> Cluster:
+) -> "NomadCluster":
     from coordinator.bootstrap.nomad import nomad_api
     from coordinator.cluster.nomad.cluster import NomadCluster
     from coordinator.cluster.nomad.lock import BatchLock
@@ -168,6 +181,8 @@ def set_up_log(path: Path) -> None:
     Raises:
         StorageError: its folder cannot be made.
     """
+    import structlog
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

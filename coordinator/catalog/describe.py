@@ -14,6 +14,7 @@ from coordinator.catalog.stored import StoredMap
 from coordinator.domain.items import WorkItem
 from coordinator.domain.text import read_lines
 from coordinator.errors import BadInput, SourceUnreachable
+from coordinator.settings import nearest
 from coordinator.storage.locations import open_location
 
 NONE = "(none)"
@@ -117,7 +118,7 @@ def show_item(source: ItemSource, item_id: str) -> ItemView:
             return ItemView(item, {n: _view(href) for n, href in item.assets.items()})
     raise BadInput(
         f"no item {shown_id(item_id)} in the catalog",
-        hint="see its ids with `coordinator items`, or check the spelling",
+        hint=nearest(item_id, map(shown_id, source.known_ids())) or "check the spelling",
     )
 
 

@@ -1,57 +1,88 @@
 """The verbs and their flags."""
 
+import gc
 import os
 import traceback
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CoercionError, CycloptsError, Parameter
 
 from coordinator import __version__
-from coordinator.cli import (
-    verbs_bring,
-    verbs_check,
-    verbs_control,
-    verbs_items,
-    verbs_look,
-    verbs_mend,
-    verbs_nomad,
-    verbs_plan,
-    verbs_redo,
-    verbs_run,
-    verbs_score,
-)
 from coordinator.cli.interrupts import say_interrupted
+from coordinator.cli.moments import OPTIONS
 from coordinator.cli.output import Output
 from coordinator.commands.departure import ANSWER_SECONDS, departure
+from coordinator.domain.shown import for_terminal
+from coordinator.domain.states import FailureKind
 from coordinator.errors import CoordinatorError, ExitCode, UsageError
 from coordinator.secrecy import known
 from coordinator.secrecy.dumps import leave_no_core_dump
 from coordinator.secrecy.screen import masked_screen
 from coordinator.secrecy.sources import in_environment, in_files, in_words
+from coordinator.settings import among
 
-app = App(
-    name="coordinator",
-    version=__version__,
-    help="Run batches of jobs on Nomad or on this machine, and account for every item.",
-    help_format="plaintext",
-    result_action="return_value",
-    suppress_keyboard_interrupt=False,  # `run` says more than nothing
-    default_parameter=Parameter(name_transform=str.lower, show_default=False),
-)
-for module in (
-    verbs_items,
-    verbs_check,
-    verbs_run,
-    verbs_plan,
-    verbs_redo,
-    verbs_control,
-    verbs_look,
-    verbs_bring,
-    verbs_mend,
-    verbs_score,
-    verbs_nomad,
-):
-    module.add_to(app)
+# Verb -> the module that has it: only that one is imported, since most verbs run for less time than
+# all of them take to import. The modules stand in the order of the help.
+HOMES = {
+    "verbs_items": ("items", "test-handler", "model-manifest", "demo"),
+    "verbs_check": ("doctor", "credentials"),
+    "verbs_run": ("submit",),
+    "verbs_resubmit": ("resubmit",),
+    "verbs_plan": ("plan",),
+    "verbs_redo": ("rescore", "rerun"),
+    "verbs_control": ("set", "pause", "resume", "stop"),
+    "verbs_look": ("status", "ls", "job-name"),
+    "verbs_report": ("report",),
+    "verbs_compare": ("compare",),
+    "verbs_explain": ("explain", "why"),
+    "verbs_failures": ("failures",),
+    "verbs_text": ("show",),
+    "verbs_monitor": ("metrics", "bundle"),
+    "verbs_tensorboard": ("tensorboard",),
+    "verbs_debug": ("debug", "run-one"),
+    "verbs_bring": ("logs", "fetch"),
+    "verbs_mend": ("purge", "rm", "rebuild-ledger"),
+    "verbs_score": ("score",),
+    "verbs_nomad": ("register-jobs",),
+    "verbs_completion": ("completion",),
+}
+_HOME_OF = {verb: module for module, verbs in HOMES.items() for verb in verbs}
+
+
+@cache
+def app_of(*modules: str) -> App:
+    """The program with the verbs of these modules."""
+    app = App(
+        name="coordinator",
+        version=__version__,
+        help="Run batches of jobs on Nomad or on this machine, and account for every item.",
+        help_format="plaintext",
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,  # `run` says more than nothing
+        default_parameter=Parameter(name_transform=str.lower, show_default=False),
+    )
+    for flag in ("--help", "--version"):
+        app[flag].group = (OPTIONS,)
+    for module in modules:
+        import_module(f"coordinator.cli.{module}").add_to(app)
+    return app
+
+
+def whole_app() -> App:
+    """The program with all its verbs."""
+    return app_of(*HOMES)
+
+
+def _app_for(argv: list[str]) -> App:
+    home = _HOME_OF.get(argv[0]) if argv else None
+    app = app_of(home) if home else whole_app()
+    if not gc.isenabled():  # see `main`
+        gc.freeze()
+        gc.enable()
+    return app
 
 
 def run(argv: list[str]) -> int:
@@ -66,7 +97,7 @@ def _run(argv: list[str]) -> int:
     debug = "--debug" in argv
     try:
         known.learn(in_environment(os.environ) | in_files(os.environ) | in_words(argv))
-        return int(app(argv, exit_on_error=False, print_error=False) or 0)
+        return int(_app_for(argv)(argv, exit_on_error=False, print_error=False) or 0)
     except CoordinatorError as error:
         if debug:
             traceback.print_exc()
@@ -88,9 +119,18 @@ def _run(argv: list[str]) -> int:
 
 
 def _usage_error(error: CycloptsError, argv: list[str]) -> UsageError:
-    verb = argv[0] if argv and argv[0] in app else ""
+    verb = argv[0] if argv and argv[0] in _HOME_OF else ""
+    if isinstance(error, CoercionError) and error.token and _is_kind(error.target_type):
+        typed = for_terminal(error.token.value)
+        known = among(typed, map(str, FailureKind), "kind", len(FailureKind), "coordinator explain")
+        return UsageError(f"{typed!r} is no kind of failure", hint=known)
     what = str(error).strip().splitlines()[0] if str(error).strip() else "that cannot be parsed"
     return UsageError(what, hint=f"coordinator {verb} --help".replace("  ", " "))
+
+
+def _is_kind(wanted: object) -> bool:
+    """Whether a kind of failure was asked for, or several."""
+    return wanted is FailureKind or FailureKind in get_args(wanted)
 
 
 def _defect(error: Exception) -> CoordinatorError:

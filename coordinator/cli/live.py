@@ -1,24 +1,30 @@
 """The batch as it runs: a small live display on a terminal, plain lines elsewhere."""
 
+from __future__ import annotations
+
+import math
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.columns import Columns
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from coordinator.cli.output import Output
+from coordinator.cli.picture import done_of, is_asked, news_of, picture
 from coordinator.cli.show import go_on
 from coordinator.cli.words import clock_time, duration, plural
-from coordinator.commands.driving import Watch
 from coordinator.domain.shown import for_terminal
-from coordinator.engine import Recovery, Snapshot, StepProgress
+
+if TYPE_CHECKING:
+    from coordinator.commands.driving import Watch
+    from coordinator.engine import Recovery, Snapshot, StepProgress
 
 _PLAIN_SECONDS = 30.0
 _REDRAW_SECONDS = 0.2
@@ -51,25 +57,47 @@ class _OnTerminal:
                 self._live.update(picture, refresh=True)
 
 
+class Lines:
+    """A line now and then, and at once when something is new: where there is no terminal."""
+
+    def __init__(self, say: Callable[[str], None], seconds: float) -> None:
+        self._say, self._seconds = say, seconds
+        self._shown_at = -math.inf
+        self._state = (str(False), "", False)
+        self._kinds: set[str] = set()
+
+    def take(self, snapshot: Snapshot) -> None:
+        now, changed = time.monotonic(), self._changes(snapshot)
+        if changed or now - self._shown_at >= self._seconds:
+            self._say(f"{clock_time()}  {plain_line(snapshot)}{changed}")
+            self._shown_at = now
+
+    def _changes(self, snapshot: Snapshot) -> str:
+        """What is worth a line at once: a pause, its end, an outage, a new kind of failure."""
+        pause = snapshot.paused if is_asked(snapshot) else bool(snapshot.paused)
+        state = (str(pause), snapshot.trouble, snapshot.draining)
+        before, self._state = self._state, state
+        new = [trouble for trouble in snapshot.failures if trouble.kind not in self._kinds]
+        self._kinds.update(trouble.kind for trouble in new)
+        news = [] if state == before else news_of(snapshot) or ["going on"]
+        news += [f"first {t.kind}: {t.item}: {t.reason}" for t in new]
+        return "".join(f"  {line}" for line in news)
+
+
 class Display(_OnTerminal):
     """Shows snapshots. Used as a context manager around the run."""
 
     def __init__(self, output: Output) -> None:
         super().__init__(output)
-        self._shown_at = -_PLAIN_SECONDS
-        self._state, self._kinds = (str(False), "", False), 0
+        self._drawn_at = -math.inf
+        self._lines = Lines(output.say, _PLAIN_SECONDS)
 
     def on_tick(self, snapshot: Snapshot) -> None:
-        now = time.monotonic()
-        if self._live:
-            if now - self._shown_at >= _REDRAW_SECONDS:
-                self._draw(rendered(snapshot))
-                self._shown_at = now
-            return
-        changed = self._changes(snapshot)
-        if changed or now - self._shown_at >= _PLAIN_SECONDS:
-            self._output.say(f"{clock_time()}  {plain_line(snapshot)}{changed}")
-            self._shown_at = now
+        if not self._live:
+            self._lines.take(snapshot)
+        elif time.monotonic() - self._drawn_at >= _REDRAW_SECONDS:
+            self._draw(picture(snapshot, self._output.err))
+            self._drawn_at = time.monotonic()
 
     def on_signal(self, message: str) -> None:
         self._output.say(message)
@@ -83,16 +111,6 @@ class Display(_OnTerminal):
         self.__exit__(None, None, None)
         why = "left without waiting for an answer; what runs runs on"
         self._output.result({"batch": batch, "halted": why}, f"  {why}", f"  {go_on(batch)}")
-
-    def _changes(self, snapshot: Snapshot) -> str:
-        """What is worth a line at once: a pause, its end, an outage, a new kind of failure."""
-        pause = snapshot.paused if _is_asked(snapshot) else bool(snapshot.paused)
-        state = (str(pause), snapshot.trouble, snapshot.draining)
-        before, self._state = self._state, state
-        new, self._kinds = snapshot.failures[self._kinds :], len(snapshot.failures)
-        news = [] if state == before else _news(snapshot) or ["going on"]
-        news += [f"first {t.kind}: {t.item}: {t.reason}" for t in new]
-        return "".join(f"  {line}" for line in news)
 
 
 class Checking(_OnTerminal):
@@ -137,6 +155,8 @@ class Scoring(_OnTerminal):
 
 
 def watch_of(display: Display) -> Watch:
+    from coordinator.commands.driving import Watch
+
     return Watch(display.on_tick, display.on_signal, display.on_recovery, display.on_left)
 
 
@@ -148,7 +168,7 @@ def _live(output: Output) -> Live | None:
 
 def plain_line(snapshot: Snapshot) -> str:
     steps = ", ".join(
-        f"{step.name} {_done(step):,}/{step.total:,}{_out(step)}"
+        f"{step.name} {done_of(step):,}/{step.total:,}{_out(step)}"
         + (f" ({step.failed:,} failed)" if step.failed else "")
         for step in snapshot.steps
     )
@@ -157,63 +177,8 @@ def plain_line(snapshot: Snapshot) -> str:
     return f"{steps}, in flight {snapshot.tally.in_flight:,}{rate}{eta}"
 
 
-def rendered(snapshot: Snapshot) -> RenderableType:
-    """A line per step, one for the whole, and the reason whenever nothing moves."""
-    grid = Table.grid(padding=(0, 2))
-    for step in snapshot.steps:
-        failed = Text(f"failed {step.failed:,}", style="red" if step.failed else "")
-        grid.add_row(
-            Text(step.name),
-            ProgressBar(total=max(1, step.total), completed=_done(step), width=28),
-            Text(f"{_done(step):,} / {step.total:,}", justify="right"),
-            failed,
-            Text(f"running {step.running - step.worked_off:,} in {plural(step.out, 'pack')}"),
-            Text(f"ready {step.ready:,}"),
-        )
-    parts: list[RenderableType] = [Text(_headline(snapshot), style="bold"), grid]
-    parts += [Text(line, style="yellow") for line in _news(snapshot)]
-    parts += [
-        Text(f"! {t.count:,} x {t.kind}  {for_terminal(t.item)}: {for_terminal(t.reason)}"[:200])
-        for t in snapshot.failures[-3:]
-    ]
-    return Group(*parts)
-
-
 def _out(step: StepProgress) -> str:
     """What of a step is under way: packs that are out, and items that wait for one."""
     parts = [f"{plural(step.out, 'pack')} out"] if step.out else []
     parts += [f"{step.ready:,} ready"] if step.ready else []
     return f" [{', '.join(parts)}]" if parts else ""
-
-
-def _done(step: StepProgress) -> int:
-    return step.done + step.worked_off
-
-
-def _headline(snapshot: Snapshot) -> str:
-    rate = f"{snapshot.rate:.3g} items/s" if snapshot.rate else "no rate yet"
-    eta = f"{duration(snapshot.eta)} left" if snapshot.eta is not None else "no estimate yet"
-    return (
-        f"{snapshot.batch}  {snapshot.finished:,} of {snapshot.tally.total:,} finished"
-        f"  {duration(snapshot.elapsed)}  in flight {snapshot.tally.in_flight:,}"
-        f" (stop {snapshot.stop_at:,}, resume {snapshot.resume_at:,})  {rate}  {eta}"
-    )
-
-
-def _is_asked(snapshot: Snapshot) -> bool:
-    """Whether somebody paused it, who is named then; its numbers change no such pause."""
-    return snapshot.paused.startswith("paused ")
-
-
-def _news(snapshot: Snapshot) -> list[str]:
-    """Why nothing new is started, or nothing moves."""
-    lines = []
-    if snapshot.draining:
-        why = f"{for_terminal(snapshot.halted)}; " if snapshot.halted else ""
-        lines.append(f"stopping: {why}waiting for what runs")
-    if snapshot.trouble:
-        lines.append(f"waiting: {for_terminal(snapshot.trouble)}; nothing is lost, it tries again")
-    if snapshot.paused and not snapshot.halted:
-        text = snapshot.paused if _is_asked(snapshot) else f"paused: {snapshot.paused}"
-        lines.append(for_terminal(text))
-    return lines

@@ -13,8 +13,6 @@ from coordinator.storage import fetching
 
 _COMMON = Group("Common options", sort_key=9)
 _TUNING = Group("How it runs", sort_key=2)
-RUN = Group("Run", sort_key=2)  # of verbs
-LOOK = Group("Look", sort_key=3)
 
 
 @Parameter(name="*", group=_COMMON)

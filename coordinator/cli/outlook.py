@@ -1,11 +1,16 @@
 """Packs, hours and ends as lines: of a batch that is planned, runs or has run."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from coordinator.cli.words import duration, plural
-from coordinator.commands.forecast import Forecast, Foreseen, Happened, Outlook, StepForecast
 from coordinator.domain.shown import for_terminal as safe
+
+if TYPE_CHECKING:
+    from coordinator.commands.forecast import Forecast, Foreseen, Happened, Outlook, StepForecast
 
 
 def step_lines(forecast: Forecast) -> Iterator[str]:
@@ -40,7 +45,8 @@ def outlook_lines(found: Outlook) -> Iterator[str]:
         yield f"left       {duration(found.left.seconds)}; driven from now on, it ends at {at}"
     if found.a_day:
         unit = "GPU-hours" if whole.gpu_hours else "hours of a lane"
-        yield f"quota      {found.quota:,.4g} {unit} a day: {found.a_day:,.3g} models a day"
+        models = models_a_day(found.a_day)
+        yield f"quota      {found.quota:,.4g} {unit} a day: {models} models a day"
     if found.happened:
         yield from _compared(found.foreseen, found.happened)
 
@@ -76,6 +82,11 @@ def _compared(foreseen: Foreseen | None, came: Happened) -> Iterator[str]:
         f" {_shares(foreseen.idle_share, foreseen.load_share)};"
         f" it took {_times(came.made.seconds, foreseen.seconds)}"
     )
+
+
+def models_a_day(value: float) -> str:
+    """Three digits at least: 2.82, 35.1, 20,571."""
+    return f"{value:,.3g}" if value < 100 else f"{value:,.0f}"
 
 
 def _times(seconds: float, foreseen: float) -> str:

@@ -66,19 +66,34 @@ class Output:
         try:
             self._result(document, *lines)
         except OSError as error:
-            self.out.on_broken_pipe()
-            raise ResultLost(
-                "the result cannot be written to standard output",
-                why=error.strerror or str(error),
-                hint="all else was done; coordinator status shows where a batch stands",
-            ) from error
+            raise self._lost(error) from error
+
+    def _lost(self, error: OSError) -> ResultLost:
+        self.out.on_broken_pipe()
+        return ResultLost(
+            "the result cannot be written to standard output",
+            why=error.strerror or str(error),
+            hint="all else was done; coordinator status shows where a batch stands",
+        )
 
     def _result(self, document: dict[str, Any], *lines: Any) -> None:
         if self.as_json:
             self._write(json.dumps({"schema": SCHEMA, **document}, default=str) + "\n")
             return
         for line in lines:
-            self.out.print(_safe_lines(line) if isinstance(line, str) else line)
+            if isinstance(line, str):
+                self.out.print(_safe_lines(line))
+            else:
+                self._show(line)
+
+    def _show(self, table: Any) -> None:
+        """A table; a file or another program gets it without the blanks that fill its cells."""
+        if self.out.is_terminal:
+            self.out.print(table)
+            return
+        with self.out.capture() as shown:
+            self.out.print(table)
+        self._write("\n".join(line.rstrip(" ") for line in shown.get().split("\n")))
 
     def _write(self, text: str) -> None:
         try:
@@ -86,6 +101,17 @@ class Output:
             sys.stdout.flush()
         except BrokenPipeError:
             self.out.on_broken_pipe()
+
+    def text(self, text: str) -> None:
+        """A document as it is, in place of a result: whoever made it made it safe to show.
+
+        Raises:
+            ResultLost: standard output takes no more.
+        """
+        try:
+            self._write(text)
+        except OSError as error:
+            raise self._lost(error) from error
 
     def say(self, line: str) -> None:
         """A line about what is going on. A terminal that was closed stops nothing."""

@@ -1,22 +1,29 @@
 """Results as lines for a person. Every text from outside is escaped here."""
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from coordinator.cli.outlook import step_lines, time_lines
-from coordinator.cli.words import plural
-from coordinator.commands.driving import Driven
-from coordinator.commands.planning import Plan
-from coordinator.commands.results import Results
-from coordinator.commands.status import JobOut, Status
+from coordinator.cli.words import age, duration, plural
 from coordinator.domain.shown import for_terminal as safe
 from coordinator.domain.states import ItemState as S
 from coordinator.errors import ExitCode
 
+if TYPE_CHECKING:
+    from coordinator.commands.batches import BatchRow
+    from coordinator.commands.driving import Driven
+    from coordinator.commands.planning import Plan
+    from coordinator.commands.results import Results
+    from coordinator.commands.status import JobOut, Status
+
 Line = str | Text | Table
 _SHOWN_JOBS = 20
+SHOWN_FAILED = 500  # a terminal holds no more, and --json lists them all
 
 
 def plan_lines(plan: Plan) -> Iterator[Line]:
@@ -118,7 +125,10 @@ def status_lines(status: Status, *, failed: bool) -> Iterator[Line]:
             yield f"  and {len(status.jobs) - _SHOWN_JOBS:,} more jobs; --json lists them all"
     if failed and status.failed:
         yield failed_table(status)
-    elif status.failed:
+        if more := status.failed_count - len(status.failed):
+            batch = status.record.batch
+            yield f"  and {more:,} more; by their errors: coordinator failures {batch}"
+    elif status.failed_count:
         yield f"  see them: coordinator status {status.record.batch} --failed"
 
 
@@ -135,6 +145,36 @@ def jobs_table(jobs: Sequence[JobOut]) -> Table:
     }
     columns = {name: column for name, column in cells.items() if any(column)}
     table = Table(*columns, box=None, pad_edge=False)
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*(Text(safe(cell)) for cell in row))
+    return table
+
+
+def batches_table(rows: Sequence[BatchRow]) -> Table:
+    """One line a batch; columns in which nothing stands are left out."""
+    cells = {
+        "batch": [row.batch for row in rows],
+        "age": [age(row.age) for row in rows],
+        "done": [f"{row.done:,}/{row.total:,}" for row in rows],
+        "failed": [f"{row.failed:,}" if row.failed else "" for row in rows],
+        "skipped": [f"{row.skipped:,}" if row.skipped else "" for row in rows],
+        "driven by": [_driver_of(row) for row in rows],
+        "left": [duration(row.left) if row.left is not None else "" for row in rows],
+        "paused": [row.paused for row in rows],
+        "limited": ["limited" if row.limited else "" for row in rows],
+    }
+    return _table({name: column for name, column in cells.items() if any(column)})
+
+
+def _driver_of(row: BatchRow) -> str:
+    return row.driven_by or ("" if row.finished else "nobody")
+
+
+def _table(columns: Mapping[str, Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        is_number = name in ("age", "done", "failed", "skipped", "left")
+        table.add_column(name, justify="right" if is_number else "left")
     for row in zip(*columns.values(), strict=True):
         table.add_row(*(Text(safe(cell)) for cell in row))
     return table

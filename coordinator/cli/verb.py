@@ -2,8 +2,12 @@
 
 import inspect
 from collections.abc import Callable
+from typing import Annotated
 
-from cyclopts import App, Group
+from cyclopts import App, Group, Parameter
+
+_BATCHES, _LANGUAGES = {"batch", "a"}, {"source_language", "target_language"}
+_OFFERED = {*_BATCHES, *_LANGUAGES, "b", "batch_name", "item", "items"}
 
 
 def add_verb(app: App, function: Callable[..., int], group: Group | None = None) -> None:
@@ -11,6 +15,7 @@ def add_verb(app: App, function: Callable[..., int], group: Group | None = None)
 
     A trailing underscore is no part of its name. The tests run every example: see `examples_of`.
     """
+    _have_offered(function)
     text = inspect.cleandoc(function.__doc__ or "")
     examples = "".join(f"  {example}\n" for example in examples_of(function))
     app.command(
@@ -20,6 +25,17 @@ def add_verb(app: App, function: Callable[..., int], group: Group | None = None)
         help_prologue=f"Examples:\n{examples}",
         group=group,
     )
+
+
+def _have_offered(function: Callable[..., int]) -> None:
+    """Let shells ask for the names of batches, items and languages, by what arguments are called.
+
+    What is asked so is answered before anything of this is imported: see `complete`.
+    """
+    types = function.__annotations__
+    names = _OFFERED if types.keys() & _BATCHES else _LANGUAGES
+    for name in types.keys() & names:
+        types[name] = Annotated[types[name], Parameter(completer=lambda _context: ())]
 
 
 def examples_of(function: Callable[..., int]) -> list[str]:

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from coordinator.bootstrap import make_clock
 from coordinator.cli.live import Checking
-from coordinator.cli.options import LOOK, NO_COMMON, Common
+from coordinator.cli.moments import LOOK, WHY
+from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
 from coordinator.cli.words import plural
@@ -22,7 +23,7 @@ from coordinator.errors import ExitCode, UsageError
 
 
 def add_to(app: App) -> None:
-    add_verb(app, logs, LOOK)
+    add_verb(app, logs, WHY)
     add_verb(app, fetch, LOOK)
 
 

@@ -5,9 +5,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Group, Parameter
+from cyclopts import App, Parameter
 
 from coordinator.bootstrap import make_clock
+from coordinator.cli.moments import PREPARE, STEER
 from coordinator.cli.options import NO_COMMON, ClusterName, Common, NomadAddr
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
@@ -17,12 +18,10 @@ from coordinator.domain.findings import Finding, Level
 from coordinator.domain.shown import for_terminal
 from coordinator.errors import ExitCode
 
-_SURROUNDINGS = Group("Surroundings", sort_key=6)
-
 
 def add_to(app: App) -> None:
-    add_verb(app, doctor, _SURROUNDINGS)
-    add_verb(app, credentials, _SURROUNDINGS)
+    add_verb(app, doctor, PREPARE)
+    add_verb(app, credentials, STEER)
 
 
 def doctor(

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Group, Parameter
+from cyclopts import App, Parameter
 
 from coordinator.bootstrap import make_clock
+from coordinator.cli.moments import STEER
 from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
 from coordinator.cli.show import resume_command
@@ -15,14 +16,12 @@ from coordinator.commands.control import Word
 from coordinator.domain.shown import for_terminal
 from coordinator.errors import ExitCode, UsageError
 
-_STEER = Group("Steer", sort_key=3)
-
 BatchArgument = Annotated[str, Parameter(help="the batch")]
 
 
 def add_to(app: App) -> None:
     for verb in (set_, pause, resume, stop):
-        add_verb(app, verb, _STEER)
+        add_verb(app, verb, STEER)
 
 
 def set_(

@@ -5,13 +5,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Group, Parameter
+from cyclopts import App, Parameter
 from rich.table import Table
 from rich.text import Text
 
 from coordinator.bootstrap import make_clock
 from coordinator.catalog import count_items, make_collection, open_source, show_item
 from coordinator.cli.live import Checking, Display, watch_of
+from coordinator.cli.moments import PREPARE
 from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
 from coordinator.cli.show import outcome_lines
@@ -26,22 +27,21 @@ from coordinator.domain.endpoint import TRANSLATE
 from coordinator.domain.manifest import MANIFEST
 from coordinator.domain.shown import for_terminal as safe
 from coordinator.errors import ExitCode
-from coordinator.reports import render
+from coordinator.reports.lists import PAGE
+from coordinator.reports.render import render
 from coordinator.secrecy import known
 from coordinator.secrecy.sources import in_address
 
-_PREPARE = Group("Prepare", sort_key=1)
-
 
 def add_to(app: App) -> None:
-    items = App(name="items", help="Make, count and show items.", group=_PREPARE)
+    items = App(name="items", help="Make, count and show items.", group=PREPARE)
     add_verb(items, from_text)
     add_verb(items, count)
     add_verb(items, show)
     app.command(items)
-    add_verb(app, test_handler, _PREPARE)
-    add_verb(app, model_manifest, _PREPARE)
-    add_verb(app, demo, _PREPARE)
+    add_verb(app, test_handler, PREPARE)
+    add_verb(app, model_manifest, PREPARE)
+    add_verb(app, demo, PREPARE)
 
 
 def from_text(
@@ -219,11 +219,16 @@ def demo(
     output.result(
         {"first": first.results.to_json(), "second": second.results.to_json()},
         *show.summary(first, second),
-        f"      report   {report.folder}",
+        f"      report   {_place_of(report)}",
         f"      seconds  {duration(show.seconds)}",
         "      next     coordinator submit --help, docs/batch-run-guide.md",
     )
     return int(second.exit_code)
+
+
+def _place_of(report: Report) -> Path:
+    """What to open: the page, where its libraries are there."""
+    return report.folder / PAGE if PAGE in report.summary.files else report.folder
 
 
 def _show_report(output: Output, report: Report) -> None:

@@ -3,9 +3,10 @@
 from dataclasses import asdict
 from typing import Annotated
 
-from cyclopts import App, Group, Parameter
+from cyclopts import App, Parameter
 
 from coordinator.bootstrap import make_clock
+from coordinator.cli.moments import CLEAN_UP, MEND
 from coordinator.cli.options import NO_COMMON, Common, one_name
 from coordinator.cli.output import Output
 from coordinator.cli.show import resume_command
@@ -17,16 +18,11 @@ from coordinator.commands.remove import remove
 from coordinator.domain.shown import for_terminal
 from coordinator.errors import ExitCode
 
-_CLEAN = Group("Clean up", sort_key=5)
-
-
-_MEND = Group("Mend", sort_key=6)
-
 
 def add_to(app: App) -> None:
-    add_verb(app, purge, _CLEAN)
-    add_verb(app, rm, _CLEAN)
-    add_verb(app, rebuild_ledger, _MEND)
+    add_verb(app, purge, CLEAN_UP)
+    add_verb(app, rm, CLEAN_UP)
+    add_verb(app, rebuild_ledger, MEND)
 
 
 def purge(

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Group, Parameter
+from cyclopts import App, Parameter
 
+from coordinator.cli.moments import PREPARE
 from coordinator.cli.options import NO_COMMON, Common, NomadAddr, one_name
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
@@ -12,11 +13,9 @@ from coordinator.commands.registering import Registered
 from coordinator.commands.registering import register_jobs as registering
 from coordinator.errors import ExitCode
 
-_NOMAD = Group("Nomad", sort_key=4)
-
 
 def add_to(app: App) -> None:
-    add_verb(app, register_jobs, _NOMAD)
+    add_verb(app, register_jobs, PREPARE)
 
 
 def register_jobs(

@@ -5,7 +5,8 @@ from typing import Annotated
 from cyclopts import App, Parameter, validators
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.options import LOOK, NO_COMMON, Common, one_name
+from coordinator.cli.moments import LOOK
+from coordinator.cli.options import NO_COMMON, Common, one_name
 from coordinator.cli.outlook import outlook_lines
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
@@ -50,6 +51,7 @@ def plan(
     """
     output, settings = Output(as_json=common.json), common.load()
     name = one_name(batch, batch_name)
+    output.say(f"reckoning what {name} takes, by its ledger")
     found = outlook(settings, name, gpus=gpus, quota=quota, clock=make_clock())
     output.result({"plan": found.to_json()}, *outlook_lines(found))
     return ExitCode.OK

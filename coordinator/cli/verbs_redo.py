@@ -1,22 +1,28 @@
-"""Verbs that do items again which have ended: rescore, rerun."""
+"""Verbs that do items again which have ended: rescore, rerun.
+
+All that drives a batch takes a while to import: they say first what they look for.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.options import NO_COMMON, RUN, Common, one_name
+from coordinator.cli.moments import RUN
+from coordinator.cli.options import NO_COMMON, Common, one_name
 from coordinator.cli.output import Output
-from coordinator.cli.running import drive_shown
 from coordinator.cli.verb import add_verb
 from coordinator.cli.words import plural
 from coordinator.clock import Clock
-from coordinator.commands import redo as redoing
-from coordinator.commands.redo import RedoPlan, Wanted
 from coordinator.errors import ExitCode
 from coordinator.settings import Settings
+
+if TYPE_CHECKING:
+    from coordinator.commands.redo import RedoPlan, Wanted
 
 BatchName = Annotated[str | None, Parameter(help="the same as BATCH")]
 ItemsFile = Annotated[
@@ -25,7 +31,7 @@ ItemsFile = Annotated[
 DryRun = Annotated[
     bool, Parameter(name="--dry-run", help="only say what would be done again", negative="")
 ]
-Planning = Callable[[Settings, Wanted, Clock], RedoPlan]
+Planning = Callable[[Settings, "Wanted", Clock], "RedoPlan"]
 
 
 def add_to(app: App) -> None:
@@ -56,9 +62,12 @@ def rescore(
 
     coordinator rescore my-batch
     """
-    changed = redoing.metrics_of(metrics) if metrics is not None else None
-    wanted = Wanted(one_name(batch, batch_name), step or "", _chosen(items, items_file), changed)
-    return _redo(redoing.plan_rescore, wanted, common, dry_run=dry_run)
+    name = _announced(batch, batch_name, common)
+    from coordinator.commands.redo import Wanted, metrics_of, plan_rescore
+
+    changed = metrics_of(metrics) if metrics is not None else None
+    wanted = Wanted(name, step or "", _chosen(items, items_file), changed)
+    return _redo(plan_rescore, wanted, common, dry_run=dry_run)
 
 
 def rerun(
@@ -80,8 +89,18 @@ def rerun(
 
     coordinator rerun my-batch --from translate
     """
-    wanted = Wanted(one_name(batch, batch_name), from_, _chosen(items, items_file))
-    return _redo(redoing.plan_rerun, wanted, common, dry_run=dry_run)
+    name = _announced(batch, batch_name, common)
+    from coordinator.commands.redo import Wanted, plan_rerun
+
+    wanted = Wanted(name, from_, _chosen(items, items_file))
+    return _redo(plan_rerun, wanted, common, dry_run=dry_run)
+
+
+def _announced(batch: str | None, batch_name: str | None, common: Common) -> str:
+    """The batch, once it is said that it is looked into."""
+    name = one_name(batch, batch_name)
+    Output(as_json=common.json).say(f"looking up what has ended in {name}")
+    return name
 
 
 def _chosen(items: Collection[str], path: Path | None) -> tuple[str, ...] | None:
@@ -101,7 +120,10 @@ def _redo(planned: Planning, wanted: Wanted, common: Common, *, dry_run: bool) -
         return ExitCode.OK
     for line in said:
         output.say(line)
-    return drive_shown(output, lambda watch: redoing.redo(plan, settings, clock, watch))
+    from coordinator.cli.running import drive_shown
+    from coordinator.commands.redo import redo
+
+    return drive_shown(output, lambda watch: redo(plan, settings, clock, watch))
 
 
 def _in_words(plan: RedoPlan, *, as_asked: bool) -> list[str]:

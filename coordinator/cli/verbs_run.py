@@ -1,4 +1,4 @@
-"""Verbs that run batches: submit, resubmit."""
+"""The verb that runs batches: submit."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +8,11 @@ from cyclopts import App, Group, Parameter, validators
 
 from coordinator.bootstrap import make_clock
 from coordinator.cli.live import Checking
+from coordinator.cli.moments import RUN
 from coordinator.cli.options import (
     NO_COMMON,
     NO_INFERENCE,
     NO_TUNING,
-    RUN,
     ClusterName,
     Common,
     Inference,
@@ -20,17 +20,16 @@ from coordinator.cli.options import (
     Tuning,
     one_name,
 )
-from coordinator.cli.output import Output, write_file
+from coordinator.cli.output import Output
 from coordinator.cli.running import drive_shown
 from coordinator.cli.show import plan_lines
 from coordinator.cli.verb import add_verb
-from coordinator.cli.words import plural
-from coordinator.commands import resubmit as resubmitting
+from coordinator.cli.verbs_tensorboard import Port, tensorboard_beside
 from coordinator.commands import submit as submitting
+from coordinator.commands.board import PORT
 from coordinator.commands.planning import SubmitRequest, plan_submit
 from coordinator.domain.limits import sentences_from
 from coordinator.domain.shown import for_terminal
-from coordinator.domain.states import FailureKind
 from coordinator.errors import ExitCode, UsageError
 
 _WHAT = Group("What to run", sort_key=1)
@@ -38,7 +37,6 @@ _WHAT = Group("What to run", sort_key=1)
 
 def add_to(app: App) -> None:
     add_verb(app, submit, RUN)
-    add_verb(app, resubmit, RUN)
 
 
 def submit(
@@ -146,6 +144,14 @@ def submit(
             negative="",
         ),
     ] = False,
+    tensorboard: Annotated[
+        bool,
+        Parameter(
+            help="show its curves in TensorBoard on this machine for as long as it runs",
+            negative="",
+        ),
+    ] = False,
+    tensorboard_port: Port = PORT,
     tuning: Tuning = NO_TUNING,
     inference: Inference = NO_INFERENCE,
     common: Common = NO_COMMON,
@@ -198,13 +204,15 @@ def submit(
     if unattended and not resume and submitting.is_begun(request):
         # The line is the one that began it: canaries may have been lifted since.
         resume, request = True, replace(request, canary=None)
+    board = tensorboard_port if tensorboard else None
     if resume:
-        return drive_shown(
-            output,
-            lambda watch: submitting.resume(request, given, make_clock(), watch),
-            unattended=unattended,
-        )
-    return _submit(output, request, dry_run=dry_run, unattended=unattended)
+        with tensorboard_beside(output, request.settings, request.batch_name, board):
+            return drive_shown(
+                output,
+                lambda watch: submitting.resume(request, given, make_clock(), watch),
+                unattended=unattended,
+            )
+    return _submit(output, request, dry_run=dry_run, unattended=unattended, board=board)
 
 
 def _sentences(text: str | None) -> tuple[int, ...]:
@@ -219,7 +227,15 @@ def _sentences(text: str | None) -> tuple[int, ...]:
         ) from error
 
 
-def _submit(output: Output, request: SubmitRequest, *, dry_run: bool, unattended: bool) -> int:
+def _submit(
+    output: Output,
+    request: SubmitRequest,
+    *,
+    dry_run: bool,
+    unattended: bool,
+    board: int | None,
+) -> int:
+    """`board`: the port of a TensorBoard beside it; None = without."""
     clock = make_clock()
     with Checking(output) as checking:
         plan = plan_submit(request, clock, checking.on_progress)
@@ -230,76 +246,9 @@ def _submit(output: Output, request: SubmitRequest, *, dry_run: bool, unattended
         return ExitCode.OK
     for line in plan_lines(plan):
         output.say(str(line))
-    return drive_shown(
-        output,
-        lambda watch: submitting.submit(plan, request.settings, clock, watch),
-        unattended=unattended,
-    )
-
-
-def resubmit(
-    batch: Annotated[str | None, Parameter(help="the batch")] = None,
-    /,
-    *items: Annotated[str, Parameter(help="only these items")],
-    batch_name: Annotated[str | None, Parameter(help="the same as BATCH")] = None,
-    kind: Annotated[
-        tuple[FailureKind, ...],
-        Parameter(help="only failures of this kind; may be repeated", negative=""),
-    ] = (),
-    as_list: Annotated[
-        Path | None, Parameter(name="--as-list", help="only write the ids to this file, one a line")
-    ] = None,
-    report_dir: Annotated[
-        Path | None, Parameter(help="with --as-list: take the failures from this report")
-    ] = None,
-    dry_run: Annotated[
-        bool, Parameter(name="--dry-run", help="only say what would run again", negative="")
-    ] = False,
-    common: Common = NO_COMMON,
-) -> int:
-    """Run failed items of a batch again, as new attempts in the same batch.
-
-    Examples:
-    coordinator resubmit my-batch --kind model_error
-
-    coordinator resubmit my-batch --as-list failed.txt
-    """
-    output, clock = Output(as_json=common.json), make_clock()
-    settings = common.load()
-    if report_dir is not None:
-        return _list_from_report(output, report_dir, as_list, kind)
-    plan = resubmitting.plan_resubmit(
-        settings, one_name(batch, batch_name), clock, kinds=kind, items=items
-    )
-    ids = [item.id for item in plan.items]
-    if as_list is not None:
-        return _write_list(output, ids, as_list)
-    said = f"{plural(len(ids), 'item')} of {plan.batch} will run again; nothing else is touched"
-    if dry_run or not ids:
-        output.result({"batch": plan.batch, "items": ids}, said)
-        return ExitCode.OK
-    output.say(said)
-    return drive_shown(output, lambda watch: resubmitting.resubmit(plan, settings, clock, watch))
-
-
-def _list_from_report(
-    output: Output, report_dir: Path, as_list: Path | None, kinds: tuple[FailureKind, ...]
-) -> int:
-    from coordinator.reports import items_to_resubmit
-
-    if as_list is None:
-        raise UsageError(
-            "a report alone cannot run items again",
-            why="that takes the batch's ledger",
-            hint="--as-list FILE writes the list; or name the batch instead of --report_dir",
+    with tensorboard_beside(output, request.settings, plan.record.batch, board):
+        return drive_shown(
+            output,
+            lambda watch: submitting.submit(plan, request.settings, clock, watch),
+            unattended=unattended,
         )
-    return _write_list(output, items_to_resubmit(report_dir, kinds), as_list)
-
-
-def _write_list(output: Output, ids: list[str], path: Path) -> int:
-    try:
-        write_file(path, "".join(f"{item}\n" for item in ids))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written", why=str(error)) from error
-    output.result({"items": ids, "file": str(path)}, f"{plural(len(ids), 'item')} -> {path}")
-    return ExitCode.OK

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, Group, Parameter, validators
+from cyclopts import App, Parameter, validators
 
 from coordinator.cli.live import Scoring
+from coordinator.cli.moments import SCORES
 from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
@@ -18,7 +19,6 @@ from coordinator.errors import ExitCode
 if TYPE_CHECKING:
     from coordinator.scoring import Finished
 
-SCORES = Group("Scores", sort_key=4)
 _SHOWN_SUSPICIOUS = 5
 _SHOWN = 20  # problems on a screen
 

@@ -14,6 +14,14 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def age(seconds: float) -> str:
+    """`45 s`, `20 min`, `5 h`, `3 d`: how long ago something was."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
+
+
 def clock_time() -> str:
     return time.strftime("%H:%M:%S")
 

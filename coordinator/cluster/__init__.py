@@ -10,9 +10,11 @@ from coordinator.cluster.base import (
     Resources,
     StillHeld,
 )
+from coordinator.cluster.inside import Inside
 
 __all__ = [
     "Cluster",
+    "Inside",
     "JobId",
     "JobSpec",
     "Observation",

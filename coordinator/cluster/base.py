@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NewType, Protocol
 
+from coordinator.cluster.inside import Inside
 from coordinator.domain.verdicts import Ending, StopReason
 from coordinator.errors import CoordinatorError
 from coordinator.secrecy import NO_MASK, Mask
@@ -137,6 +138,10 @@ class Cluster(Protocol):
         It is as it was written, secrets and all: mask it before it is shown. Raises ClusterError
         where the job or its log is not there.
         """
+        ...
+
+    def inside(self, job: JobId) -> Inside:
+        """The way into a job that runs. Raises ClusterError: it does not, or cannot be entered."""
         ...
 
     def address_of(self, job: JobId) -> str:

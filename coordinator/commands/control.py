@@ -16,10 +16,11 @@ from coordinator.clock import Clock
 from coordinator.commands.purge import stop_all
 from coordinator.commands.record import BatchRecord, as_document, record_of
 from coordinator.commands.status import open_ledger
+from coordinator.commands.unknown import not_in_batch
 from coordinator.domain.states import ItemState
-from coordinator.errors import BadInput, BatchBusy, Problem
+from coordinator.errors import BadInput, BatchBusy
 from coordinator.ledger import Asked, Control, ControlDesk, Ledger, driver_lock, holder, wholly_of
-from coordinator.settings import Settings, nearest
+from coordinator.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -196,11 +197,7 @@ def _left_alone(out: int, *, now: bool) -> str:
 
 def _refuse_unknown(ledger: Ledger, batch: str, items: Collection[str]) -> None:
     known = ledger.known_ids(items)
-    problems = [
-        Problem(item, "is not in the batch", nearest(item, ledger.item_ids()))
-        for item in items
-        if item not in known
-    ]
+    problems = [not_in_batch(ledger, item) for item in items if item not in known]
     if problems:
         raise BadInput(
             f"{len(problems)} items cannot be stopped in {batch}; nothing was changed",

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 
 from coordinator.bootstrap import batch_folder
 from coordinator.clock import Clock
+from coordinator.commands.status import open_ledger
 from coordinator.domain.states import ItemState
 from coordinator.errors import CredentialsError, UsageError
-from coordinator.ledger import Ledger, holder
+from coordinator.ledger import holder
 from coordinator.secrecy import Secret
 from coordinator.settings import Settings
 from coordinator.storage.aws_keys import HANDED_IN, AwsKeys, adopt, caller_keys
@@ -60,7 +61,7 @@ def hand_in(settings: Settings, batch: str, clock: Clock) -> HandedIn:
         UsageError: the batch needs none any more.
     """
     folder = batch_folder(settings, batch)
-    ledger = Ledger.open(folder, clock, read_only=True)
+    ledger = open_ledger(settings, batch, clock)
     try:
         items = ledger.tally().items
     finally:

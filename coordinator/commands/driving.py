@@ -17,6 +17,7 @@ from coordinator.cluster import Cluster, StillHeld
 from coordinator.commands.credentials import KeyKeeper
 from coordinator.commands.departure import ANSWER_SECONDS, departure
 from coordinator.commands.item_list import keep_item_list
+from coordinator.commands.notifying import Notifier, notifying
 from coordinator.commands.record import BatchRecord, record_of
 from coordinator.commands.results import Results, results_of
 from coordinator.commands.saving import LedgerSaver
@@ -66,6 +67,14 @@ class Driven:
         """Whether to start it again would change nothing: it is finished, or was stopped."""
         stopped = bool(self.halted) and not self.is_lost
         return self.results.is_finished or (stopped and not self.interrupted_by)
+
+    @property
+    def why_early(self) -> str:
+        """Why it ended before the batch did; "" = it did not."""
+        if self.results.is_finished:
+            return ""
+        by = f"ended by {signal.Signals(self.interrupted_by).name}" if self.interrupted_by else ""
+        return self.halted or by or "nothing more is to be begun"
 
     @property
     def exit_code(self) -> ExitCode:
@@ -158,6 +167,13 @@ class _Run:
     still_held: StillHeld
 
     def to_its_end(self) -> Driven:
+        batch = record_of(self.ledger).batch
+        with notifying(self.settings, batch, self.clock) as notifier:
+            driven = self._driven(notifier)
+            notifier.ended(driven.results, driven.why_early)
+            return driven
+
+    def _driven(self, notifier: Notifier) -> Driven:
         ledger, cluster, record = self.ledger, self.cluster, record_of(self.ledger)
         keys = _keeper(self.settings, record, self.clock, self.watch.on_signal)
         storage = open_storage(record.output_root)
@@ -174,7 +190,7 @@ class _Run:
         with _signals(driver, self.watch.on_signal, last_words) as signals:
             recovery = driver.recover()
             self.watch.on_recovery(recovery)
-            driver.run(self.watch.on_tick)
+            driver.run(lambda snapshot: self._look(snapshot, notifier))
             signals.farewell()
             results = results_of(ledger, record)
             self._save_at_last(saver)
@@ -189,6 +205,10 @@ class _Run:
             return Driven(record, results, recovery)
         ended_by, lost = signals.first, bool(self.reins.why)
         return Driven(record, results, recovery, ended_by, driver.halted, lost)
+
+    def _look(self, snapshot: Snapshot, notifier: Notifier) -> None:
+        notifier.look(snapshot)
+        self.watch.on_tick(snapshot)
 
     def _save_at_last(self, saver: LedgerSaver) -> None:
         """An older copy costs whoever goes on elsewhere some time, and nothing else."""

@@ -1,22 +1,20 @@
 """`fetch`: the outputs of a batch, from the output root into a folder of the user's."""
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import stamina
-
 from coordinator.bootstrap import batch_folder
 from coordinator.clock import Clock
+from coordinator.commands.copying import copied
 from coordinator.commands.record import record_of
 from coordinator.commands.status import open_ledger
 from coordinator.domain.handoff import FileRecord
 from coordinator.domain.names import file_name_problem, item_id_problem
 from coordinator.domain.paths import BatchKeys
-from coordinator.errors import BatchMissing, StorageUnavailable, UsageError
-from coordinator.files import aside, sha256_of
+from coordinator.errors import BatchMissing, UsageError
+from coordinator.files import sha256_of
 from coordinator.ledger import Ledger
 from coordinator.parallel import ordered_map
 from coordinator.settings import Settings
@@ -24,7 +22,6 @@ from coordinator.storage import Storage, open_storage
 
 OnProgress = Callable[[int], None]
 _LANES = 16
-_CHUNK = 2**20
 
 Published = Callable[[str], Mapping[str, FileRecord]]  # item -> file name -> what its step left
 
@@ -162,7 +159,7 @@ def _bring(storage: Storage, folder: Path, file: _File) -> int | None:
     if file.known is not None and _is_here(target, file.known):
         return None
     try:
-        return _fetched(storage, file.key, target)
+        return copied(storage, file.key, target)
     except OSError as error:
         raise UsageError(
             f"{target} cannot be written",
@@ -178,10 +175,3 @@ def _is_here(target: Path, known: FileRecord) -> bool:
         return sha256_of(target) == known.sha256
     except OSError:
         return False
-
-
-@stamina.retry(on=StorageUnavailable, attempts=4)
-def _fetched(storage: Storage, key: str, target: Path) -> int:
-    with aside(target) as sink, storage.open(key) as source:
-        shutil.copyfileobj(source, sink, _CHUNK)
-        return sink.tell()

@@ -13,13 +13,14 @@ from coordinator.clock import Clock
 from coordinator.cluster import Cluster, JobId
 from coordinator.commands.record import record_of
 from coordinator.commands.status import open_ledger
+from coordinator.commands.unknown import no_item
 from coordinator.domain.paths import DispatchLogs
 from coordinator.engine import mask_of
 from coordinator.errors import BadInput, ClusterError, UsageError
 from coordinator.ledger import Dispatch, Ledger, holder
 from coordinator.reports import ItemLog
 from coordinator.secrecy import Mask, MaskedStream
-from coordinator.settings import Settings, nearest
+from coordinator.settings import Settings
 
 STDOUT, STDERR = "stdout", "stderr"
 _CHUNK = 2**20  # bytes that are read at a time
@@ -73,8 +74,7 @@ def choose(ledger: Ledger, request: LogRequest) -> Chosen:
     """
     history = ledger.history(request.item)
     if not history:
-        hint = nearest(request.item, ledger.item_ids())
-        raise BadInput(f"batch {request.batch} has no item {request.item!r}", hint=hint)
+        raise no_item(ledger, request.batch, request.item)
     steps = record_of(ledger).steps
     sent = [
         row

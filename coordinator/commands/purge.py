@@ -6,6 +6,7 @@ from coordinator.bootstrap import batch_folder, make_cluster, make_key_shelf
 from coordinator.clock import Clock
 from coordinator.cluster import Cluster, JobId
 from coordinator.commands.record import BatchRecord, record_of
+from coordinator.commands.status import open_ledger
 from coordinator.domain.verdicts import StopReason
 from coordinator.engine import Driver, Wish
 from coordinator.errors import BatchBusy, UsageError
@@ -29,7 +30,7 @@ class PurgePlan:
 
 def plan_purge(settings: Settings, batch: str, clock: Clock) -> PurgePlan:
     """A dispatch is ended in the ledger only after its logs and outcomes came home."""
-    ledger = Ledger.open(batch_folder(settings, batch), clock, read_only=True)
+    ledger = open_ledger(settings, batch, clock)
     try:
         known = ledger.purgeable(include_running=True)
     finally:
@@ -54,7 +55,7 @@ def purge(
         _refuse_running(plan, settings, yes=yes)
         stop_all(settings, plan.batch, clock)
         plan = plan_purge(settings, plan.batch, clock)
-    ledger = Ledger.open(batch_folder(settings, plan.batch), clock)
+    ledger = open_ledger(settings, plan.batch, clock, read_only=False)
     try:
         record = record_of(ledger)
         cluster = make_cluster(settings, record.venue)

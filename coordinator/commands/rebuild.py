@@ -8,6 +8,7 @@ what they left, before it sends anything.
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from coordinator.clock import Clock
 from coordinator.commands.item_list import kept_items
 from coordinator.commands.record import BatchRecord, as_document
 from coordinator.commands.saving import saved_lineage
+from coordinator.commands.unknown import batch_names
 from coordinator.domain.handoff import read_handoff
 from coordinator.domain.paths import BatchKeys, LogTree
 from coordinator.engine import sort_key
@@ -39,7 +41,7 @@ from coordinator.ledger import (
     refuse_damage,
 )
 from coordinator.parallel import ordered_map
-from coordinator.settings import Settings
+from coordinator.settings import Settings, nearest
 from coordinator.storage import Storage, open_storage
 
 _BESIDE = ("", "-wal", "-shm")  # the files of one SQLite database, the one that matters first
@@ -66,7 +68,7 @@ def rebuild(settings: Settings, batch: str, output_root: str | None, clock: Cloc
     """
     folder = batch_folder(settings, batch)
     storage = open_storage(_root(settings, batch, output_root))
-    record = _record(storage, batch)
+    record = _record(storage, batch, batch_names(settings))
     folder.mkdir(parents=True, exist_ok=True)
     with driver_lock(folder, batch):
         _refuse_whole(folder, batch, clock)
@@ -91,7 +93,7 @@ def _root(settings: Settings, batch: str, output_root: str | None) -> str:
         return settings.output_root
 
 
-def _record(storage: Storage, batch: str) -> BatchRecord:
+def _record(storage: Storage, batch: str, known: Sequence[str]) -> BatchRecord:
     key = BatchKeys(batch).record
     try:
         return BatchRecord.model_validate_json(storage.read(key))
@@ -99,7 +101,7 @@ def _record(storage: Storage, batch: str) -> BatchRecord:
         raise BatchMissing(
             f"there are no outputs of {batch}",
             why=f"{storage.uri}/{key} is not there",
-            hint="--output_root says where else to look",
+            hint=f"{nearest(batch, known)} --output_root says where else to look".strip(),
         ) from error
     except ValidationError as error:
         raise BadInput(

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,10 +14,12 @@ from coordinator.domain.limits import Limits
 from coordinator.domain.manifest import Manifest
 from coordinator.domain.paths import LogTree
 from coordinator.domain.reach import Reach
-from coordinator.engine import Batch, Thresholds
 from coordinator.errors import LedgerError
 from coordinator.ledger import Ledger
 from coordinator.pipelines import Pipeline
+
+if TYPE_CHECKING:
+    from coordinator.engine import Batch
 
 _OF_THE_VENUE = (
     "cluster",
@@ -90,8 +92,10 @@ class BatchRecord(BaseModel):
         shared = {name: getattr(self, name) for name in _OF_THE_VENUE}
         return Venue(**shared)
 
-    def to_batch(self) -> Batch:
+    def to_batch(self) -> "Batch":
         """The batch as the engine takes it. Raises UsageError for thresholds that cannot be."""
+        from coordinator.engine import Batch, Thresholds  # whoever only looks needs no engine
+
         thresholds = Thresholds(self.stop_threshold, self.resume_threshold)
         return Batch(
             self.batch,

@@ -15,6 +15,7 @@ from coordinator.commands.control import whoami
 from coordinator.commands.driving import Driven, Watch, drive
 from coordinator.commands.record import BatchRecord, as_document, record_of
 from coordinator.commands.status import open_ledger
+from coordinator.commands.unknown import not_in_batch
 from coordinator.domain.shown import for_terminal
 from coordinator.domain.states import ItemState
 from coordinator.errors import BadInput, BatchBusy, Problem, UsageError
@@ -239,7 +240,7 @@ def _refuse_unfit(ledger: Ledger, wanted: Wanted, step: int, name: str) -> None:
     problems = [
         Problem(item, f"has not ended, or did not come to {name}")
         if item in known
-        else Problem(for_terminal(item), "is not in the batch", nearest(item, ledger.item_ids()))
+        else not_in_batch(ledger, item)
         for item in others
     ]
     if problems:

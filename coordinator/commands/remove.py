@@ -7,6 +7,7 @@ from pathlib import Path
 from coordinator.bootstrap import batch_folder
 from coordinator.clock import Clock
 from coordinator.commands.record import record_of
+from coordinator.commands.status import open_ledger
 from coordinator.domain.paths import BatchKeys
 from coordinator.errors import UsageError
 from coordinator.ledger import Ledger, driver_lock
@@ -32,7 +33,7 @@ def remove(settings: Settings, batch: str, clock: Clock, *, outputs: bool) -> Re
         UsageError: jobs of it still run.
     """
     folder = batch_folder(settings, batch)
-    ledger = Ledger.open(folder, clock)
+    ledger = open_ledger(settings, batch, clock, read_only=False)
     try:
         with driver_lock(folder, batch):
             record = record_of(ledger)

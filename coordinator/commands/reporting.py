@@ -1,25 +1,20 @@
-"""`report` and `compare`: what the log tree says of batches."""
+"""`report`: what the log tree says of a batch."""
 
-from collections.abc import Mapping
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from coordinator.bootstrap import batch_folder
 from coordinator.clock import Clock
-from coordinator.commands.record import BatchRecord, record_of
+from coordinator.commands.batch_logs import logs_of
+from coordinator.commands.record import BatchRecord
+from coordinator.domain.items import WorkItem
 from coordinator.domain.paths import BatchKeys
-from coordinator.errors import BadInput, BatchMissing
-from coordinator.ledger import Ledger
-from coordinator.reports import (
-    ComparisonRow,
-    Summary,
-    compare_scores,
-    local_reports,
-    read_limited,
-    read_scores,
-)
-from coordinator.reports.batches import find_batch
+from coordinator.ledger import Ledger, PortableLedger, holder
+from coordinator.reports import History, Moment, PageWish, Summary, local_reports
 from coordinator.reports.diagnostics import write_diagnostics
+from coordinator.reports.rules import read_rules
+from coordinator.reports.tree import OnProgress
 from coordinator.settings import Settings
 from coordinator.storage import open_storage
 
@@ -44,7 +39,10 @@ def report(
     log_dir: Path | None = None,
     run_list: Path | None = None,
     report_dir: Path | None = None,
+    rules: Path | None = None,
     tensorboard: Path | None = None,
+    on_progress: OnProgress = lambda _what, _done, _total: None,
+    page: bool = True,
 ) -> Report:
     """Write the report of a batch from its logs alone; publish the scores if its ledger is here.
 
@@ -52,34 +50,59 @@ def report(
         settings: where logs, reports and ledgers are.
         batch: its name; None = the only one there.
         clock: for opening the ledger.
-        log_dir: read these logs, wherever the batch's own are.
+        log_dir: read these logs, wherever the batch's own are; a folder, or s3://bucket/prefix.
         run_list: the items that should have run; None = the batch's own list.
         report_dir: where to; None = the batch's folder among the reports.
+        rules: a table of what lines of logs mean; None = our own logs need none.
+        on_progress: hears what is done: what, how many, of how many (None = nobody knows).
         tensorboard: a folder for TensorBoard's run of what the dispatches used; None = none.
+        page: whether to write `report.html`.
 
     Raises:
-        BadInput: there are no logs, or of several batches.
+        BadInput: there are no logs, or of several batches, or the rules cannot be used.
     """
-    if batch is None:
-        batch = find_batch(log_dir or settings.log_dir, None).name
-    known = known_record(settings, batch, clock)
-    logs = log_dir or (Path(known.log_dir) if known else settings.log_dir)
-    folder = report_dir or settings.report_dir / batch
-    summary = local_reports(logs, run_list=run_list, report_dir=folder, batch=batch)
-    shown = write_diagnostics(logs, batch, tensorboard) if tensorboard else 0
+    table = read_rules(rules) if rules else None
+    with logs_of(settings, batch, clock, log_dir, on_progress) as found:
+        known, folder = found.record, report_dir or settings.report_dir / found.batch
+        history = _history(settings, found.batch, clock, known) if page else None
+        summary = local_reports(
+            found.folder,
+            run_list=run_list,
+            report_dir=folder,
+            batch=found.batch,
+            rules=table,
+            page=PageWish(clock.now(), history) if page else None,
+            log_address=found.address,
+            on_progress=on_progress,
+        )
+        shown = write_diagnostics(found.folder, found.batch, tensorboard) if tensorboard else 0
     return Report(summary, folder, _publish(known, folder / SCORES) if known else "", shown)
 
 
-def known_record(settings: Settings, batch: str, clock: Clock) -> BatchRecord | None:
-    """The batch's record, if its ledger is on this machine."""
-    try:
-        ledger = Ledger.open(batch_folder(settings, batch), clock, read_only=True)
-    except BatchMissing:
+def _history(
+    settings: Settings, batch: str, clock: Clock, known: BatchRecord | None
+) -> History | None:
+    """What the batch's ledger adds to its logs, if it is on this machine."""
+    if known is None:
         return None
+    folder = batch_folder(settings, batch)
+    ledger = Ledger.open(folder, clock, read_only=True)
     try:
-        return record_of(ledger)
+        moments = tuple(Moment(event.at, event.action, event.why) for event in ledger.moments())
+        return History(moments, _languages(ledger), holder(folder))
     finally:
         ledger.close()
+
+
+def _languages(ledger: Ledger) -> dict[str, tuple[str, str]]:
+    """Item -> source and target language, of the items that have both."""
+    found = {}
+    for document in PortableLedger(ledger).documents():
+        item = WorkItem.from_json(json.loads(document))
+        source, target = (item.properties.get(f"mt:{end}_language") for end in ("source", "target"))
+        if isinstance(source, str) and isinstance(target, str):
+            found[item.id] = (source, target)
+    return found
 
 
 def _publish(record: BatchRecord, scores: Path) -> str:
@@ -89,52 +112,3 @@ def _publish(record: BatchRecord, scores: Path) -> str:
     key = BatchKeys(record.batch).summary(SCORES)
     open_storage(record.output_root).upload(scores, key)
     return f"{record.output_root.rstrip('/')}/{key}"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two batches side by side."""
-
-    a: str
-    b: str
-    rows: tuple[ComparisonRow, ...]
-    common: tuple[str, ...]  # items
-    only_a: tuple[str, ...]
-    only_b: tuple[str, ...]
-    limited_a: str = ""  # what was left out of it, in words
-    limited_b: str = ""
-
-
-def compare(settings: Settings, a: str, b: str, clock: Clock) -> Comparison:
-    """Compare the scores of two batches, item by item.
-
-    Raises:
-        BadInput: a batch without logs, or without scores.
-    """
-    limited = {name: read_limited(_logs_of(settings, name, clock), name) for name in (a, b)}
-    scores = {name: _scores(settings, name, clock) for name in (a, b)}
-    return Comparison(
-        a,
-        b,
-        compare_scores(scores[a], scores[b]),
-        tuple(sorted(scores[a].keys() & scores[b].keys())),
-        tuple(sorted(scores[a].keys() - scores[b].keys())),
-        tuple(sorted(scores[b].keys() - scores[a].keys())),
-        limited[a],
-        limited[b],
-    )
-
-
-def _scores(settings: Settings, batch: str, clock: Clock) -> Mapping[str, Mapping[str, float]]:
-    scores = read_scores(_logs_of(settings, batch, clock), batch)
-    if not scores:
-        raise BadInput(
-            f"batch {batch} has no scores",
-            hint=f"coordinator status {batch} says how far it is",
-        )
-    return scores
-
-
-def _logs_of(settings: Settings, batch: str, clock: Clock) -> Path:
-    known = known_record(settings, batch, clock)
-    return Path(known.log_dir) if known else settings.log_dir

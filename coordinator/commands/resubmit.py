@@ -3,14 +3,15 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from coordinator.bootstrap import batch_folder
 from coordinator.clock import Clock
 from coordinator.commands.driving import Driven, Watch, drive
 from coordinator.commands.record import record_of
+from coordinator.commands.status import open_ledger
+from coordinator.commands.unknown import not_in_batch
 from coordinator.domain.states import FailureKind, ItemState
 from coordinator.errors import BadInput, Problem
 from coordinator.ledger import ItemRow, Ledger
-from coordinator.settings import Settings, nearest
+from coordinator.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def plan_resubmit(
     Raises:
         BadInput: an id that is not a failed item of the batch.
     """
-    ledger = Ledger.open(batch_folder(settings, batch), clock, read_only=True)
+    ledger = open_ledger(settings, batch, clock)
     try:
         failed = list(ledger.items(ItemState.FAILED, ItemState.STOPPED))
         _refuse_unknown(batch, items, ledger, {item.id for item in failed})
@@ -64,9 +65,7 @@ def _refuse_unknown(
     others = [item for item in asked if item not in failed]
     known = ledger.known_ids(others)
     problems = [
-        Problem(item, "did not fail")
-        if item in known
-        else Problem(item, "is not in the batch", nearest(item, ledger.item_ids()))
+        Problem(item, "did not fail") if item in known else not_in_batch(ledger, item)
         for item in others
     ]
     if problems:

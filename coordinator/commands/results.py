@@ -67,8 +67,9 @@ class Results:
         }
 
 
-def results_of(ledger: Ledger, record: BatchRecord) -> Results:
-    failed = ledger.items(ItemState.FAILED, ItemState.STOPPED)
+def results_of(ledger: Ledger, record: BatchRecord, *, with_failures: bool = True) -> Results:
+    """How the batch stands; the groups of failures only if asked for."""
+    failed = ledger.items(ItemState.FAILED, ItemState.STOPPED) if with_failures else ()
     return Results(
         batch=record.batch,
         counts={state: n for state, n in ledger.tally().items.items() if n},

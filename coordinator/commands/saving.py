@@ -14,6 +14,7 @@ from coordinator.bootstrap.place import nomad_place
 from coordinator.clock import Clock
 from coordinator.cluster import StillHeld
 from coordinator.commands.record import BatchRecord, as_document, record_of
+from coordinator.commands.unknown import batch_names
 from coordinator.domain.paths import BatchKeys
 from coordinator.errors import (
     BatchMissing,
@@ -32,7 +33,7 @@ from coordinator.ledger import (
     driver_lock,
     put_in_place,
 )
-from coordinator.settings import Settings
+from coordinator.settings import Settings, nearest
 from coordinator.storage import Storage, open_storage
 
 SAVE_SECONDS = 30.0
@@ -148,10 +149,12 @@ def restore(place: Place, batch: str, clock: Clock) -> None:
     storage, keys = open_storage(place.output_root), BatchKeys(batch)
     folder = batch_folder(place.settings, batch)
     if not saved_lineage(storage, keys):
+        near = nearest(batch, batch_names(place.settings))
+        elsewhere = "give its --output_root; one is there if it was begun with --save_ledger"
         raise BatchMissing(
             f"no batch {batch} is known here",
             why=f"there is no ledger of it in {folder}, and none is saved in {storage.uri}",
-            hint="give its --output_root; one is there if it was begun with --save_ledger",
+            hint=f"{near} Else {elsewhere}" if near else elsewhere,
         )
     folder.mkdir(parents=True, exist_ok=True)
     with driver_lock(folder, batch):

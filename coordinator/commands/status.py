@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 from coordinator.bootstrap import batch_folder, make_cluster
@@ -9,11 +10,12 @@ from coordinator.clock import Clock
 from coordinator.cluster import JobId
 from coordinator.commands.record import BatchRecord, record_of
 from coordinator.commands.results import Results, results_of
+from coordinator.commands.unknown import batch_names, no_batch, no_item
 from coordinator.domain.names import JobName
 from coordinator.domain.states import ItemState
-from coordinator.errors import BadInput, BatchMissing, CoordinatorError
-from coordinator.ledger import FILE, Control, ControlDesk, Dispatch, ItemRow, Ledger, holder
-from coordinator.settings import Settings, nearest
+from coordinator.errors import BatchMissing, CoordinatorError, UsageError
+from coordinator.ledger import Control, ControlDesk, Dispatch, ItemRow, Ledger, holder
+from coordinator.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,12 @@ class Status:
     paused: bool  # by its thresholds
     asked: Control  # what people ask of it
     jobs: tuple[JobOut, ...]
-    failed: tuple[ItemRow, ...]
+    failed: tuple[ItemRow, ...]  # the first of them, or all
+
+    @property
+    def failed_count(self) -> int:
+        counts = self.results.counts
+        return counts.get(ItemState.FAILED, 0) + counts.get(ItemState.STOPPED, 0)
 
     @property
     def held(self) -> str:
@@ -70,38 +77,67 @@ def open_ledger(settings: Settings, batch: str, clock: Clock, *, read_only: bool
     try:
         return Ledger.open(batch_folder(settings, batch), clock, read_only=read_only)
     except BatchMissing as error:
-        known = batch_names(settings)
-        hint = nearest(batch, known) or f"coordinator ls lists those that are ({len(known)})"
-        raise BatchMissing(error.what, why=error.why, hint=hint) from error
+        raise no_batch(settings, batch, error) from error
 
 
-def batch_names(settings: Settings) -> list[str]:
-    """The batches whose ledgers are on this machine."""
-    if not settings.state_dir.is_dir():
-        return []
-    return sorted(path.parent.name for path in settings.state_dir.glob(f"*/{FILE}"))
+def status(
+    settings: Settings, batch: str, clock: Clock, *, most_failed: int | None = None
+) -> Status:
+    """Where a batch stands.
 
+    Args:
+        settings: where the ledgers are.
+        batch: its name.
+        clock: for opening the ledger.
+        most_failed: failed items that are wanted by name; None = all, and the groups of their
+            reasons too, which takes a while where many have failed.
 
-def status(settings: Settings, batch: str, clock: Clock) -> Status:
+    Raises:
+        BatchMissing: with the nearest names that are known.
+    """
     ledger = open_ledger(settings, batch, clock)
     try:
         record = record_of(ledger)
         return Status(
             record=record,
-            results=results_of(ledger, record),
+            results=results_of(ledger, record, with_failures=most_failed is None),
             driven_by=holder(batch_folder(settings, batch)),
             paused=ledger.was_paused(),
             asked=ControlDesk(ledger).read(),
             jobs=jobs_out(settings, record, ledger),
-            failed=tuple(ledger.items(ItemState.FAILED, ItemState.STOPPED)),
+            failed=_failed(ledger, most_failed),
         )
     finally:
         ledger.close()
 
 
+def _failed(ledger: Ledger, most: int | None) -> tuple[ItemRow, ...]:
+    """The first of the failed items. What is not read of them is let go of while it is open."""
+    if most == 0:
+        return ()
+    return tuple(islice(ledger.items(ItemState.FAILED, ItemState.STOPPED), most))
+
+
 def driven_batches(settings: Settings) -> list[str]:
     """The batches that somebody on this machine drives now."""
     return [name for name in batch_names(settings) if holder(batch_folder(settings, name))]
+
+
+def the_batch(settings: Settings) -> str:
+    """The one that is being driven here, else the only one there is.
+
+    Raises:
+        UsageError: there is not one.
+    """
+    driven = driven_batches(settings)
+    for names in (driven, batch_names(settings)):
+        if len(names) == 1:
+            return names[0]
+    raise UsageError(
+        "name a batch",
+        why="several are being driven here" if driven else "there is not just one here",
+        hint="coordinator ls lists them",
+    )
 
 
 def jobs_out(settings: Settings, record: BatchRecord, ledger: Ledger) -> tuple[JobOut, ...]:
@@ -150,23 +186,11 @@ def item_history(settings: Settings, batch: str, item: str, clock: Clock) -> lis
     try:
         attempts = ledger.history(item)
         if not attempts:
-            hint = nearest(item, ledger.item_ids())
-            raise BadInput(f"batch {batch} has no item {item!r}", hint=hint)
+            raise no_item(ledger, batch, item)
         steps = record_of(ledger).steps
     finally:
         ledger.close()
     return [_attempt(row, steps) for row in attempts]
-
-
-def list_batches(settings: Settings, clock: Clock) -> list[Status | tuple[str, str]]:
-    """Every batch here; one that cannot be read as its name and the reason."""
-    found: list[Status | tuple[str, str]] = []
-    for name in batch_names(settings):
-        try:
-            found.append(status(settings, name, clock))
-        except CoordinatorError as error:
-            found.append((name, str(error)))
-    return found
 
 
 def _attempt(row: dict[str, Any], steps: tuple[str, ...]) -> dict[str, Any]:

@@ -66,7 +66,21 @@ class BatchKeys:
 
     def usage(self, dispatch: str) -> str:
         """What a dispatch used as it ran, where that was measured."""
-        return f"{self.batch}/usage/{dispatch}.csv"
+        return f"{self.usages}{dispatch}.csv"
+
+    @property
+    def curves(self) -> str:
+        """Where the event files of all attempts lie."""
+        return f"{self.batch}/tensorboard/"
+
+    def curves_of(self, item: str, step: str, number: int) -> str:
+        """Where those of one attempt do, from when they are first written; ends with /."""
+        return f"{self.curves}{item}/{step}/a{number}/"
+
+    @property
+    def usages(self) -> str:
+        """Where what dispatches used lies."""
+        return f"{self.batch}/usage/"
 
     def attempt(self, item: str, step: str, number: int) -> AttemptKeys:
         return AttemptKeys(f"{self.batch}/items/{item}/{step}/a{number}/")

@@ -128,14 +128,19 @@ class Collector:
         # all of a large pack come at once.
         self._whole: dict[int, _Evidence] = {}  # attempt -> what it left
         self._published: set[int] = set()  # attempts
-        self._untold: dict[int, tuple[Dispatch, JobId]] = {}
+        self._untold: dict[int, tuple[Dispatch, JobId, AttemptState]] = {}
         self.same_failure = SameFailure(batch.max_same_failure)
         self.rates = Rates(ledger)
         self.excuses: Callable[[Ending], bool] = lambda _ending: False
 
     def note_submitted(self, taken: Iterable[tuple[Dispatch, JobId]]) -> None:
-        """These are out now; the log tree is told later, at the next `tell_submitted`."""
-        self._untold.update({dispatch.id: (dispatch, job_id) for dispatch, job_id in taken})
+        """These are out now; the log tree is told later, at the next `tell_out`."""
+        self._untold.update({d.id: (d, job_id, AttemptState.SUBMITTED) for d, job_id in taken})
+
+    def note_running(self, seen: Iterable[Dispatch]) -> None:
+        """These were seen to run."""
+        running = ((d, JobId(d.job_id or "")) for d in seen)
+        self._untold.update({d.id: (d, job_id, AttemptState.RUNNING) for d, job_id in running})
 
     def note_out(self, out: Iterable[Dispatch]) -> None:
         """These were found to be out; an earlier run may have ended before it told of them."""
@@ -143,18 +148,18 @@ class Collector:
             (d, JobId(d.job_id)) for d in out if d.job_id and not self._logs(d).record.exists()
         )
 
-    def tell_submitted(self) -> None:
+    def tell_out(self) -> None:
         """Leave word in the log tree of what is out. What has come home meanwhile needs none."""
-        records = [(told[0], self._submitted(*told)) for told in self._untold.values()]
+        records = [(told[0], self._out(*told)) for told in self._untold.values()]
         self._untold.clear()
         _KEEPS.map(lambda it: self._write_record(self._logs(it[0]), it[1]), records)
 
-    def _submitted(self, dispatch: Dispatch, job_id: JobId) -> DispatchRecord:
+    def _out(self, dispatch: Dispatch, job_id: JobId, state: AttemptState) -> DispatchRecord:
         attempts = [
-            AttemptRecord(item=a.item.id, attempt=a.number, state=AttemptState.SUBMITTED)
+            AttemptRecord(item=a.item.id, attempt=a.number, state=state)
             for a in self._ledger.attempts_of(dispatch)
         ]
-        update = {"job_id": job_id, "submitted_at": self._clock.now()}
+        update = {"job_id": job_id, "submitted_at": dispatch.submitted_at or self._clock.now()}
         return self._record(dispatch, attempts).model_copy(update=update)
 
     def collect(self, ended: Sequence[Ended], patience: float) -> Collected:

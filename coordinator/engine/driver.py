@@ -9,6 +9,7 @@ import structlog
 
 from coordinator.clock import Clock
 from coordinator.cluster import Cluster, JobId
+from coordinator.debugging.standstill import OF_DISPATCHES, stood_still
 from coordinator.domain.states import OUT, ItemState
 from coordinator.domain.states import AttemptState as S
 from coordinator.domain.verdicts import StopReason
@@ -158,7 +159,7 @@ class Driver:
             self._obey(out, ended=True)
         sent = self._send(len(out))
         if not self._is_filling:
-            self._collector.tell_submitted()
+            self._collector.tell_out()
         return len(claimed) + len(changes.running) + len(changes.ended) + sent
 
     def _note_running(self, changes: Changes) -> None:
@@ -167,6 +168,7 @@ class Driver:
         with self._ledger.together():
             self._ledger.move_all([(d, None) for d in changes.running], S.SUBMITTED, S.RUNNING)
             self._ledger.set_nodes({d.id: changes.nodes[d.id] for d in changes.running})
+        self._collector.note_running(changes.running)
 
     def _send(self, out: int) -> int:
         """Send what is ready; where there is more than goes at once, lanes are filled first."""
@@ -228,7 +230,12 @@ class Driver:
             draining=self._wish is not Wish.FINISH,
             trouble=self._trouble,
         )
-        return replace(snapshot, halted=self.halted)
+        return replace(
+            snapshot,
+            halted=self.halted,
+            stuck=self._asked_to_pause or self._hopeless,
+            credentials=self._credentials.why,
+        )
 
     def _worked_off(self) -> Counter[int]:
         """Step -> items that are done in packs that still run."""
@@ -314,7 +321,8 @@ class Driver:
             if dispatch.id in self._stopping:
                 continue
             self._look_into(dispatch)
-            if seconds > self._limit(dispatch):
+            stood_still_for = stood_still(self._ledger.path.parent / OF_DISPATCHES, dispatch.name)
+            if seconds - stood_still_for > self._limit(dispatch):
                 self._log.warning("time limit passed", dispatch=dispatch.name, seconds=seconds)
                 self._stop([dispatch], StopReason.TIME_LIMIT)
 

@@ -18,6 +18,7 @@ class Text:
     sentences: Sequence[str]
     source: str
     target: str
+    folder: str = ""  # where its event files go; "" = nowhere
 
     @property
     def direction(self) -> Direction:
@@ -150,7 +151,8 @@ class Book(Generic[T]):
         if known is not None:
             known.places.append((number, line))
             return []
-        unit = Unit(sentence, item.text.direction, [(number, line)])
+        folder = item.text.folder if self._every_line else ""  # else other items share it
+        unit = Unit(sentence, item.text.direction, [(number, line)], folder=folder)
         if not self._every_line:
             self._known[item.text.direction, sentence] = unit
         return [unit]

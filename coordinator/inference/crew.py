@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
 
+from coordinator.debugging.standstill import steady
 from coordinator.domain.reach import Reach
 from coordinator.errors import ModelError
 from coordinator.inference.wire import Nonsense, pack, receive, revive
@@ -82,7 +82,7 @@ class Member:
         default_factory=lambda: {lane: deque() for lane in LANES}
     )
     since: dict[Lane, float] = field(default_factory=dict)  # when the first of a lane began
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=steady)
     asked: int = 0
     outbox: SimpleQueue[bytes | None] = field(default_factory=SimpleQueue)
     threads: list[threading.Thread] = field(default_factory=list)
@@ -117,7 +117,7 @@ class Member:
         self.asked += 1
         lane = self.lanes[work.lane]
         if not lane:
-            self.since[work.lane] = time.monotonic()
+            self.since[work.lane] = steady()
         lane.append((self.asked, work))
         self.outbox.put(request)
 
@@ -130,7 +130,7 @@ class Member:
         number = message.get("id") if isinstance(message, dict) else None
         for name, lane in self.lanes.items():
             if lane and lane[0][0] == number:
-                self.since[name] = time.monotonic()
+                self.since[name] = steady()
                 return lane.popleft()[1]
         raise Nonsense(f"an answer to {number!r}, which was not asked")
 
@@ -179,7 +179,7 @@ class Crew:
         """Kill who has been loading the model for more than so many seconds."""
         for member in self.members:
             loading = not member.ready and member.fate is None
-            if loading and time.monotonic() - member.started > limit:
+            if loading and steady() - member.started > limit:
                 what = f"loading the model {self._setup.folder} took longer than {limit:g} s"
                 member.kill(TimeoutError(f"{what}: the option load_timeout allows no more"))
 

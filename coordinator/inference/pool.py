@@ -19,6 +19,7 @@ class Unit:
     Attributes:
         places: where it occurs; the first is in the oldest item.
         row: the sentence as the model takes it; None until it has been encoded.
+        folder: where a model that asks for whole items may write event files; "" = nowhere.
         losses: processes that died when they had nothing but this sentence in hand.
     """
 
@@ -27,6 +28,7 @@ class Unit:
     places: list[Place] = field(default_factory=list)
     row: Row | None = None
     losses: int = 0
+    folder: str = ""
 
     @property
     def item(self) -> int:

@@ -2,10 +2,11 @@
 
 It reads requests from standard input and writes replies to standard output (see `wire`). The first
 request names the model; its reply says what the backend is like. The others are
-`{"id", "do": "encode", "texts", "source", "target"}`, `{"id", "do": "translate", "rows"}` and
-`{"id", "do": "decode", "outputs"}`: each is answered by `{"id", "ok", "seconds", "peak_memory"}` or
-`{"id", "error", "spoilt"}` (spoilt: nothing more can come of this process). What the model prints
-goes to standard error. The end of the input ends it.
+`{"id", "do": "encode", "texts", "source", "target"}`, `{"id", "do": "translate", "rows", "folder"}`
+(the folder: for curves, of the only item that the rows are of) and `{"id", "do": "decode",
+"outputs"}`: each is answered by `{"id", "ok", "seconds", "peak_memory"}` or `{"id", "error",
+"spoilt"}` (spoilt: nothing more can come of this process). What the model prints goes to standard
+error. The end of the input ends it.
 """
 
 import os
@@ -20,6 +21,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any, NoReturn
 
+from coordinator.debugging.answering import answer_debuggers, heed_own_signals
+from coordinator.domain import curves
 from coordinator.domain.job_options import InferenceOptions
 from coordinator.domain.reach import Reach
 from coordinator.errors import ModelError
@@ -36,6 +39,7 @@ _SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 def main() -> int:
     """The whole life of the process; its exit code."""
+    answer_debuggers("model")
     requests, replies = _own_streams()
     _leave_stopping_to_the_worker()
     leave_no_core_dump()
@@ -46,6 +50,7 @@ def main() -> int:
     except BaseException as error:
         link.send({"error": describe(error)})
         _leave(1)
+    heed_own_signals()
     link.send({"hello": _about(backend)})
     Server(backend, lanes, link).run()
     return 0
@@ -170,6 +175,7 @@ class Server:
             took = time.perf_counter() - began
             reply = {"id": request["id"], "ok": found, "seconds": took, "peak_memory": _peak()}
             self._link.send(reply)
+            heed_own_signals()
         except BaseException as error:  # also SystemExit: it is the model's, and no end of this
             spoilt = is_spoilt(error)
             self._link.send({"id": request["id"], "error": describe(error), "spoilt": spoilt})
@@ -181,6 +187,7 @@ class Server:
 
     def _translate(self, request: dict[str, Any]) -> list[tuple[Any, ...]]:
         _forget_peak()
+        os.environ[curves.VARIABLE] = request.get("folder", "")
         outputs = self._backend.translate([Row(*row) for row in request["rows"]])
         _expect("translate", outputs, len(request["rows"]))
         return [(output.tokens, output.data, output.truncated) for output in outputs]

@@ -1,10 +1,10 @@
 """One pass over the items of a pack: who is given what, what is heard, and what goes wrong."""
 
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from coordinator.debugging.standstill import steady
 from coordinator.domain.job_options import InferenceOptions
 from coordinator.errors import (
     BadInput,
@@ -238,7 +238,7 @@ class Shift(Generic[T]):
 
     def _kill_what_hangs(self) -> None:
         self._crew.kill_slow_loaders(self._load_timeout)
-        now = time.monotonic()
+        now = steady()
         for member in self._crew.members:
             for work in member.heads if member.fate is None else ():
                 took, limit = now - member.since[work.lane], self._limit(member, work)

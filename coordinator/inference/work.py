@@ -48,7 +48,7 @@ class Work:
             ]
             return {"do": "decode", "outputs": outputs}
         rows = [(u.row.tokens, u.row.data, u.row.truncated) for u in self.units if u.row]
-        return {"do": "translate", "rows": rows}
+        return {"do": "translate", "rows": rows, "folder": self.units[0].folder}
 
     def halves(self) -> list["Work"]:
         return self.cut(len(self.units) // 2)

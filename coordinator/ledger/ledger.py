@@ -50,6 +50,7 @@ FILE = "ledger.db"
 _BUSY_SECONDS = 60.0
 _CHUNK = 5_000  # items that are written or asked for together; bounds memory
 _FILLING_KIB = 64_000  # of memory while a new one is written, for ids in no order
+_NOTES_BACK = 200_000  # events that are looked back through: a twentieth of a second
 _LARGEST_WAL = 64 << 20  # bytes that it is cut back to: a slow reader may have made it grow
 
 
@@ -248,16 +249,74 @@ class Ledger:
         """All of them, in list order, read as they are asked for."""
         return (row["id"] for row in self._each("item_ids"))
 
+    def ids_around(self, word: str, count: int = 500) -> list[str]:
+        """The ids that stand around `word` by the alphabet: `count` before it, and after it."""
+        rows = (self._rows(name, word=word, limit=count) for name in ("ids_before", "ids_from"))
+        return [row["id"] for part in rows for row in part]
+
     def known_ids(self, ids: Iterable[str]) -> set[str]:
         """Those of the ids that the batch has."""
         return {row["id"] for row in self._rows("known_ids", ids=json.dumps(list(ids)))}
+
+    def states_of(self, ids: Iterable[str]) -> dict[str, ItemState]:
+        """Where each of these items stands; what the batch does not have is left out."""
+        rows = self._rows("states_of", ids=json.dumps(list(ids)))
+        return {row["id"]: ItemState(row["state"]) for row in rows}
 
     def history(self, item_id: str) -> list[dict[str, Any]]:
         """Every attempt of an item, oldest first."""
         return [dict(row) for row in self._rows("item_history", id=item_id)]
 
+    def item(self, item_id: str) -> WorkItem | None:
+        """The item as the batch has it, or None: an address that was secret is set aside."""
+        rows = self._rows("document_of", id=item_id)
+        return WorkItem.from_json(json.loads(rows[0]["document"])) if rows else None
+
+    def state_of(self, item_id: str) -> ItemState:
+        """The state of an item that the batch has."""
+        return ItemState(self._rows("state_of", id=item_id)[0]["state"])
+
+    def ready_before(self, attempt: int) -> int:
+        """How many ready attempts go before this one, by the order in which they are sent."""
+        rows = self._rows("ready_before", attempt=attempt, now=self._clock.now())
+        count: int = rows[0][0]
+        return count
+
+    def last_note(self, *actions: str) -> Event | None:
+        """The newest event with one of these actions, among the many newest of all."""
+        rows = self._rows("last_note", actions=json.dumps(actions), most=_NOTES_BACK)
+        return Event.of(rows[0]) if rows else None
+
     def events(self) -> Iterator[Event]:
         return map(Event.of, self._each("events"))
+
+    def moments(self) -> Iterator[Event]:
+        """The events of the batch as a whole, oldest first: pauses, starts, stops."""
+        return map(Event.of, self._each("moments"))
+
+    def newest_events(self, limit: int) -> Iterator[Event]:
+        """So many of the newest, oldest first."""
+        return map(Event.of, self._each("newest_events", limit=limit))
+
+    def events_after(self, number: int, *actions: str) -> Iterator[Event]:
+        """Those of these actions that came after event `number`, oldest first."""
+        rows = self._each("events_after", id=number, actions=json.dumps(actions))
+        return map(Event.of, rows)
+
+    def last_event_at(self) -> float:
+        """When anything was last written; seconds since the epoch, 0 = never."""
+        rows = self._rows("last_event_at")
+        return float(rows[0]["at"]) if rows else 0.0
+
+    def pace(self, after: float) -> dict[int, tuple[int, float]]:
+        """Step -> how many items did it in dispatches that ended after then, and since when."""
+        return {row["step"]: (row["n"], row["since"]) for row in self._rows("pace", after=after)}
+
+    def failed_example(self, kind: str) -> tuple[str, str]:
+        """An item that failed so, and why; ("", "") = there is none."""
+        for row in self._rows("failed_example", kind=kind):
+            return row["id"], row["reason"] or ""
+        return "", ""
 
     def was_paused(self) -> bool:
         rows = self._rows("last_pause")

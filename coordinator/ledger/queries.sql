@@ -91,7 +91,7 @@ UPDATE items SET state = ended.state, kind = ended.kind
 FROM (SELECT json_extract(value, '$[0]') AS seq, json_extract(value, '$[1]') AS state,
              json_extract(value, '$[2]') AS kind
       FROM json_each(:rows)) AS ended
-WHERE items.seq = ended.seq AND items.state = 'in_flight'
+WHERE items.seq = ended.seq AND +items.state = 'in_flight'
 
 -- name: finish_item
 UPDATE items SET state = :state, kind = :kind WHERE seq = :item AND state = :old
@@ -100,7 +100,7 @@ UPDATE items SET state = :state, kind = :kind WHERE seq = :item AND state = :old
 UPDATE items SET step = ended.step
 FROM (SELECT json_extract(value, '$[0]') AS seq, json_extract(value, '$[1]') AS step
       FROM json_each(:rows)) AS ended
-WHERE items.seq = ended.seq AND items.state = 'in_flight'
+WHERE items.seq = ended.seq AND +items.state = 'in_flight'
 
 -- name: record_event
 INSERT INTO events (at, action, dispatch, attempt, old, new, why)
@@ -174,11 +174,20 @@ SELECT * FROM attempt_tally WHERE n > 0
 -- name: item_ids
 SELECT id FROM items ORDER BY seq
 
+-- name: ids_before
+SELECT id FROM items WHERE id < :word ORDER BY id DESC LIMIT :limit
+
+-- name: ids_from
+SELECT id FROM items WHERE id >= :word ORDER BY id LIMIT :limit
+
 -- name: documents
 SELECT document FROM items ORDER BY seq
 
 -- name: known_ids
 SELECT id FROM items WHERE id IN (SELECT value FROM json_each(:ids))
+
+-- name: states_of
+SELECT id, state FROM items WHERE id IN (SELECT value FROM json_each(:ids))
 
 -- name: items_ended
 SELECT i.seq, i.id, i.state, i.step, i.kind, i.round, a.number, a.reason, a.dispatch,
@@ -189,7 +198,7 @@ LEFT JOIN dispatches d ON d.id = a.dispatch
 WHERE i.state IN (SELECT value FROM json_each(:states)) ORDER BY i.seq
 
 -- name: item_history
-SELECT a.*, d.name AS dispatch_name, d.job_id FROM attempts a
+SELECT a.*, i.id AS item_id, d.name AS dispatch_name, d.job_id FROM attempts a
 JOIN items i ON i.seq = a.item LEFT JOIN dispatches d ON d.id = a.dispatch
 WHERE i.id = :id ORDER BY a.id
 
@@ -219,11 +228,36 @@ UPDATE dispatches SET purged = 1 WHERE id IN (SELECT value FROM json_each(:rows)
 INSERT INTO events (at, action, dispatch, attempt, old, new, why)
 SELECT :at, 'purged', value, NULL, NULL, NULL, '' FROM json_each(:rows)
 
+-- name: document_of
+SELECT document FROM items WHERE id = :id
+
+-- name: state_of
+SELECT state FROM items WHERE id = :id
+
+-- name: ready_before
+SELECT count(*) FROM attempts a, (SELECT * FROM attempts WHERE id = :attempt) m
+WHERE a.state = 'ready' AND a.not_before <= :now
+      AND (a.fresh < m.fresh OR (a.fresh = m.fresh AND (a.step > m.step OR (a.step = m.step
+           AND (a.memory_step, a.sort_key, a.item) < (m.memory_step, m.sort_key, m.item)))))
+
+-- name: last_note
+SELECT * FROM events WHERE id > (SELECT ifnull(max(id), 0) FROM events) - :most
+      AND action IN (SELECT value FROM json_each(:actions)) ORDER BY id DESC LIMIT 1
+
 -- name: events
 SELECT * FROM events ORDER BY id
 
+-- name: moments
+SELECT * FROM events WHERE dispatch IS NULL AND attempt IS NULL ORDER BY id
+
 -- name: last_event
 SELECT ifnull(max(id), 0) FROM events
+
+-- name: newest_events
+SELECT * FROM (SELECT * FROM events ORDER BY id DESC LIMIT :limit) ORDER BY id
+
+-- name: last_event_at
+SELECT at FROM events ORDER BY id DESC LIMIT 1
 
 -- name: integrity
 PRAGMA integrity_check(1)
@@ -265,6 +299,20 @@ LIMIT 1
 
 -- name: last_pause
 SELECT action FROM events WHERE action IN ('paused', 'resumed') ORDER BY id DESC LIMIT 1
+
+-- name: pace
+SELECT a.step, count(*) AS n, min(d.claimed_at) AS since
+FROM dispatches d JOIN attempts a ON a.dispatch = d.id
+WHERE d.ended_at > :after AND a.state IN ('succeeded', 'no_data')
+GROUP BY a.step
+
+-- name: failed_example
+SELECT i.id, (SELECT reason FROM attempts WHERE item = i.seq ORDER BY id DESC LIMIT 1) AS reason
+FROM items i WHERE i.state = 'failed' AND i.kind = :kind ORDER BY i.seq DESC LIMIT 1
+
+-- name: events_after
+SELECT * FROM events WHERE id > :id AND action IN (SELECT value FROM json_each(:actions))
+ORDER BY id
 
 -- name: data_version
 PRAGMA data_version

@@ -37,13 +37,14 @@ if TYPE_CHECKING:
     from coordinator.metrics.significance import (
         Estimate,
         PairedResult,
+        effect_size,
         false_discoveries,
         paired_test,
         sacrebleu_seed,
     )
     from coordinator.metrics.slices import TagScore, scores_by_tag
     from coordinator.metrics.store import PreparedStore
-    from coordinator.metrics.suspicious import examine
+    from coordinator.metrics.suspicious import examine, suspicious_lines
     from coordinator.metrics.text_metric import TextMetric
 
 _LATER = {
@@ -52,13 +53,14 @@ _LATER = {
     "significance": (
         "Estimate",
         "PairedResult",
+        "effect_size",
         "false_discoveries",
         "paired_test",
         "sacrebleu_seed",
     ),
     "slices": ("TagScore", "scores_by_tag"),
     "store": ("PreparedStore",),
-    "suspicious": ("examine",),
+    "suspicious": ("examine", "suspicious_lines"),
     "text_metric": ("TextMetric",),
 }
 
@@ -88,6 +90,7 @@ __all__ = [
     "TextMetric",
     "average",
     "averages",
+    "effect_size",
     "examine",
     "false_discoveries",
     "group_averages",
@@ -104,6 +107,7 @@ __all__ = [
     "scores_by_tag",
     "statistics_bytes",
     "summed",
+    "suspicious_lines",
     "suspicious_rows",
 ]
 

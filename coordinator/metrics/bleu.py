@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import sacrebleu  # noqa: F401 - before its parts, or two threads may wait for each other
 from numpy.typing import NDArray
 from sacrebleu.metrics.bleu import BLEU, MAX_NGRAM_ORDER
 

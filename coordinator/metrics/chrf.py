@@ -5,6 +5,7 @@ from typing import Any
 from unicodedata import unidata_version
 
 import numpy as np
+import sacrebleu  # noqa: F401 - before its parts, or two threads may wait for each other
 from numpy.typing import NDArray
 from sacrebleu.metrics.chrf import CHRF
 

@@ -61,13 +61,13 @@ def group_averages(
     members: defaultdict[Key, list[str]] = defaultdict(list)
     for item, languages in directions.items():
         if all(languages):
-            for key in _groups(*languages, table):
+            for key in groups_of(*languages, table):
                 members[key].append(item)
     anywhere = [item for item, languages in directions.items() if not all(languages)]
     members["all", "", ""] = members["all", "", ""]  # there, though nothing else is
     return [
         GroupAverage(*key, metric, _average(scores, items, anywhere, metric))
-        for key, items in sorted(members.items(), key=lambda entry: _place(entry[0]))
+        for key, items in sorted(members.items(), key=lambda entry: place_of(entry[0]))
         for metric in metrics
     ]
 
@@ -89,12 +89,8 @@ def matrix(scores: Scores, directions: Directions, metric: str) -> list[list[str
     return rows
 
 
-def _average(scores: Scores, items: Sequence[str], anywhere: Sequence[str], metric: str) -> Average:
-    known = {item: scores.get(item, {}).get(metric) for item in items}
-    return average(known | dict.fromkeys(anywhere))
-
-
-def _groups(source: str, target: str, table: LanguageTable) -> Iterator[Key]:
+def groups_of(source: str, target: str, table: LanguageTable) -> Iterator[Key]:
+    """Every group that a direction is of, as (way, by, group)."""
     yield "all", "", ""
     ends = [_properties(language, table) for language in (source, target)]
     for by in _KINDS[1:]:
@@ -105,9 +101,15 @@ def _groups(source: str, target: str, table: LanguageTable) -> Iterator[Key]:
             yield "within", by, into
 
 
+def place_of(key: Key) -> tuple[int, int, str]:
+    """Where a group stands among all, to sort by."""
+    return _WAYS.index(key[0]), _KINDS.index(key[1]), key[2]
+
+
+def _average(scores: Scores, items: Sequence[str], anywhere: Sequence[str], metric: str) -> Average:
+    known = {item: scores.get(item, {}).get(metric) for item in items}
+    return average(known | dict.fromkeys(anywhere))
+
+
 def _properties(code: str, table: LanguageTable) -> dict[str, str]:
     return {"language": code} | vars(table.find(code))
-
-
-def _place(key: Key) -> tuple[int, int, str]:
-    return _WAYS.index(key[0]), _KINDS.index(key[1]), key[2]

@@ -4,7 +4,9 @@ Draws are made in chunks of bounded size, which are the same numbers as all of t
 of integers are products of matrices, in floats that hold every sum on the way exactly.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,40 @@ def draws(
         yield rng.choice(segments, size=(count, segments), replace=True)
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """Resamples.
+
+    Attributes:
+        places: which segment stands in each place, (resamples, segments).
+    """
+
+    places: Draws
+
+    @cached_property
+    def counts(self) -> NDArray[np.float32]:
+        """How often each segment is in each resample, (resamples, segments)."""
+        segments = self.places.shape[1]
+        counted = (np.bincount(resample, minlength=segments) for resample in self.places)
+        return np.stack([each.astype(np.float32) for each in counted])
+
+
+def drawn(seed: int | None, segments: int, resamples: int) -> Iterable[Drawn]:
+    """The resamples that a fresh generator draws.
+
+    Those of one seed are the same for every text of as many segments: they are kept for the next
+    one, since drawing takes longer than all else that a test does.
+    """
+    if seed is None or segments * resamples > CHUNK_CELLS:
+        return map(Drawn, draws(np.random.default_rng(seed), segments, resamples))
+    return _kept(seed, segments, resamples)
+
+
+@lru_cache(maxsize=2)
+def _kept(seed: int, segments: int, resamples: int) -> tuple[Drawn, ...]:
+    return tuple(map(Drawn, draws(np.random.default_rng(seed), segments, resamples)))
+
+
 def coins(
     rng: np.random.Generator, segments: int, trials: int, cells: int = CHUNK_CELLS
 ) -> Iterator[Coins]:
@@ -35,13 +71,13 @@ def coins(
         yield rng.integers(2, size=(count, segments), dtype=bool)
 
 
-def sums_of_draws(statistics: Rows, drawn: Draws) -> Rows:
+def sums_of_draws(statistics: Rows, drawn: Drawn) -> Rows:
     """The sums of each resample, (resamples, counts), as sacrebleu has them: in float32."""
     if not np.issubdtype(statistics.dtype, np.integer):
-        return _added_in_float32(statistics, drawn)
-    sums: Rows = _times_drawn(drawn) @ statistics.astype(np.float32)
+        return _added_in_float32(statistics, drawn.places)
+    sums: Rows = drawn.counts @ statistics.astype(np.float32)
     if sums.max(initial=0) > _EXACT_IN_FLOAT32:  # on the way there the order begins to matter
-        return _added_in_float32(statistics, drawn)
+        return _added_in_float32(statistics, drawn.places)
     return np.asarray(sums)
 
 
@@ -65,13 +101,6 @@ def _product(tossed: Coins, rows: Rows) -> NDArray[np.int64]:
 def _added_in_float32(statistics: Rows, drawn: Draws) -> Rows:
     rows = statistics.astype(np.float32)
     return np.stack([rows[resample].sum(0) for resample in drawn])
-
-
-def _times_drawn(drawn: Draws) -> NDArray[np.float32]:
-    """How often each segment is in each resample."""
-    segments = drawn.shape[1]
-    counts = (np.bincount(resample, minlength=segments) for resample in drawn)
-    return np.stack([each.astype(np.float32) for each in counts])
 
 
 def _chunks(segments: int, total: int, cells: int) -> Iterator[int]:

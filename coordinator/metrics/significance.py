@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 
 from coordinator.errors import BadInput
 from coordinator.metrics.metric import Metric, Statistics, SummedMetric
-from coordinator.metrics.resampling import coins, draws, sums_of_coins, sums_of_draws
+from coordinator.metrics.resampling import (
+    Drawn,
+    coins,
+    drawn,
+    draws,
+    sums_of_coins,
+    sums_of_draws,
+)
 
 Method = Literal["bootstrap", "randomization"]
 Scores = NDArray[Any]  # one of each resample, in the type that sacrebleu has them in
@@ -27,6 +34,7 @@ Scores = NDArray[Any]  # one of each resample, in the type that sacrebleu has th
 SEED = 12345
 RESAMPLES = 1_000
 TRIALS = 10_000
+_NOISE = 1e-9  # of scores up to 100, what rounding may leave
 _SEED_VARIABLE = "SACREBLEU_SEED"
 
 
@@ -85,7 +93,7 @@ def paired_bootstrap(
         BadInput: not equally many segments, or none.
     """
     _check(baseline, system)
-    ours, theirs = _bootstrap(metric, [system, baseline], resamples, np.random.default_rng(seed))
+    ours, theirs = _bootstrap(metric, [system, baseline], drawn(seed, len(system), resamples))
     score_b, score_s = metric.score(baseline), metric.score(system)
     differences = np.abs(ours - theirs)
     p_value = _p_value(differences - differences.mean(), abs(score_b - score_s))
@@ -127,8 +135,9 @@ def paired_randomization(
     score_b, score_s = metric.score(baseline), metric.score(system)
     estimates = Estimate(score_b), Estimate(score_s)
     if resamples:
-        (ours,) = _bootstrap(metric, [system], resamples, rng)
-        (theirs,) = _bootstrap(metric, [baseline], resamples, np.random.default_rng(seed))
+        going_on = map(Drawn, draws(rng, len(system), resamples))
+        (ours,) = _bootstrap(metric, [system], going_on)
+        (theirs,) = _bootstrap(metric, [baseline], drawn(seed, len(baseline), resamples))
         estimates = _estimate(score_b, theirs), _estimate(score_s, ours)
     p_value = _p_value(differences, abs(score_b - score_s))
     return PairedResult("randomization", *estimates, p_value, trials, seed)
@@ -143,12 +152,16 @@ def paired_test(
     samples: int | None = None,
     seed: int | None = SEED,
 ) -> PairedResult:
-    """Either test, by name; `samples`: resamples or trials (sacrebleu's defaults if None)."""
+    """Either test, by name; `samples`: resamples or trials (`usual_samples` if None)."""
+    count = usual_samples(test) if samples is None else samples
     if test == "bootstrap":
-        count = RESAMPLES if samples is None else samples
         return paired_bootstrap(metric, baseline, system, resamples=count, seed=seed)
-    count = TRIALS if samples is None else samples
     return paired_randomization(metric, baseline, system, trials=count, seed=seed)
+
+
+def usual_samples(test: Method) -> int:
+    """How many resamples or trials sacrebleu draws."""
+    return RESAMPLES if test == "bootstrap" else TRIALS
 
 
 def sacrebleu_seed(environ: Mapping[str, str] = os.environ) -> int | None:
@@ -163,6 +176,21 @@ def sacrebleu_seed(environ: Mapping[str, str] = os.environ) -> int | None:
     if not text.isascii() or not text.isdigit():
         raise BadInput(f"{_SEED_VARIABLE} is {text!r}", hint="a whole number, or none")
     return int(text)
+
+
+def effect_size(metric: Metric, baseline: Statistics, system: Statistics) -> float | None:
+    """How large the difference is against how much it varies from sentence to sentence.
+
+    Cohen's d for paired samples, d_z: the mean of the sentences' differences over their standard
+    deviation (with n - 1). Some 0.2 is small, 0.5 medium, 0.8 large. Above 0 where the system's
+    scores are higher. None where nothing varies, or there is one sentence only.
+
+    Source: Cohen 1988, section 2.3 (d for paired observations); Lakens 2013 (d_z).
+    """
+    _check(baseline, system)
+    apart = metric.sentence_scores(system) - metric.sentence_scores(baseline)
+    spread = float(apart.std(ddof=1)) if len(apart) > 1 else 0.0
+    return float(apart.mean()) / spread if spread > _NOISE else None  # nor where it is no number
 
 
 def false_discoveries(p_values: Iterable[float]) -> list[float]:
@@ -191,20 +219,20 @@ def _check(baseline: Statistics, system: Statistics) -> None:
 
 
 def _bootstrap(
-    metric: Metric, systems: list[Statistics], resamples: int, rng: np.random.Generator
+    metric: Metric, systems: list[Statistics], resamples: Iterable[Drawn]
 ) -> list[Scores]:
     """The scores of each resample, for each of the systems."""
     found: list[list[Scores]] = [[] for _ in systems]
-    for drawn in draws(rng, len(systems[0]), resamples):
+    for some in resamples:
         for statistics, scores in zip(systems, found, strict=True):
-            scores.append(_scores_of_draws(metric, statistics, drawn))
+            scores.append(_scores_of_draws(metric, statistics, some))
     return [np.concatenate(scores) for scores in found]
 
 
-def _scores_of_draws(metric: Metric, statistics: Statistics, drawn: NDArray[np.int64]) -> Scores:
+def _scores_of_draws(metric: Metric, statistics: Statistics, some: Drawn) -> Scores:
     if isinstance(metric, SummedMetric):
-        return metric.scores_of_sums(sums_of_draws(statistics, drawn))
-    return np.array([metric.score(statistics[resample]) for resample in drawn])
+        return metric.scores_of_sums(sums_of_draws(statistics, some))
+    return np.array([metric.score(statistics[resample]) for resample in some.places])
 
 
 def _shuffled_differences(

@@ -6,6 +6,7 @@ that a table of dashes or a text that is left in English on purpose raises no su
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,10 +47,66 @@ def examine(
     these, a line is an outlier by the ratio of the whole text.
     """
     others = references if references is not None else sources
-    ratio, outliers = _lengths(hypotheses, others, by_text=references is None)
-    wrong, instead = _wrong_script(hypotheses, references)
+    lines = _lines_of(hypotheses, references, sources)
     found = Suspicious(
         sentences=len(hypotheses),
+        empty=len(lines.empty),
+        copied=_count(lines.copied),
+        repeated=len(lines.repeated),
+        loops=len(lines.loops),
+        wrong_script=_count(lines.wrong_script),
+        scripts=lines.scripts,
+        length_ratio=lines.length_ratio,
+        far_lengths=_count(lines.far_lengths),
+        lengths_against="" if others is None else "source" if references is None else "reference",
+    )
+    return found.model_copy(update={"flags": tuple(_flags(found))})
+
+
+def suspicious_lines(
+    hypotheses: Sequence[str],
+    references: Sequence[str] | None = None,
+    sources: Sequence[str] | None = None,
+) -> dict[int, tuple[str, ...]]:
+    """Line (from 0) -> what is suspicious about it, in words: the lines that `examine` counts."""
+    lines = _lines_of(hypotheses, references, sources)
+    than = "the reference" if references is not None else "the source would have it"
+    signs = [
+        (lines.empty, "empty"),
+        (lines.copied, "a copy of the source"),
+        (lines.wrong_script, "in another script than the reference"),
+        (lines.repeated, "the same as other lines, for something else"),
+        (lines.loops, "a piece of text over and over"),
+        (lines.far_lengths, f"far longer or shorter than {than}"),
+    ]
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    for marked, words in signs:
+        for line in marked or ():
+            found[line].append(words)
+    return {line: tuple(words) for line, words in sorted(found.items())}
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Which lines show which sign, from 0; None = not to be told."""
+
+    empty: list[int]
+    copied: list[int] | None
+    repeated: list[int]
+    loops: list[int]
+    wrong_script: list[int] | None
+    scripts: tuple[str, str] | None
+    length_ratio: float | None
+    far_lengths: list[int] | None
+
+
+def _lines_of(
+    hypotheses: Sequence[str], references: Sequence[str] | None, sources: Sequence[str] | None
+) -> _Lines:
+    others = references if references is not None else sources
+    ratio, outliers = _lengths(hypotheses, others, by_text=references is None)
+    wrong, instead = _wrong_script(hypotheses, references)
+    return _Lines(
         empty=_empty(hypotheses, references),
         copied=_copied(hypotheses, sources, references),
         repeated=_repeated(hypotheses, others),
@@ -58,30 +115,32 @@ def examine(
         scripts=instead,
         length_ratio=ratio,
         far_lengths=outliers,
-        lengths_against="" if others is None else "source" if references is None else "reference",
     )
-    return found.model_copy(update={"flags": tuple(_flags(found))})
+
+
+def _count(lines: list[int] | None) -> int | None:
+    return None if lines is None else len(lines)
 
 
 # one sign each
 
 
-def _empty(hypotheses: Sequence[str], references: Sequence[str] | None) -> int:
+def _empty(hypotheses: Sequence[str], references: Sequence[str] | None) -> list[int]:
     lines = [line for line, text in enumerate(hypotheses) if not text or text.isspace()]
     return _without(lines, references, lambda reference: not reference.strip())
 
 
 def _copied(
     hypotheses: Sequence[str], sources: Sequence[str] | None, references: Sequence[str] | None
-) -> int | None:
+) -> list[int] | None:
     if sources is None:
         return None
     pairs = zip(_beginnings(hypotheses), _beginnings(sources), strict=True)
     alike = [line for line, (begin, other) in enumerate(pairs) if begin and begin == other]
     copies = [line for line in alike if _is_copy(hypotheses[line], sources[line])]
     if references is None:
-        return len(copies)
-    return sum(not _is_copy(references[line], sources[line]) for line in copies)
+        return copies
+    return [line for line in copies if not _is_copy(references[line], sources[line])]
 
 
 def _beginnings(texts: Sequence[str]) -> list[str]:
@@ -100,22 +159,22 @@ def _is_copy(text: str, source: str) -> bool:
     return len(one & other) >= NEAR_COPY * max(len(one), len(other))
 
 
-def _repeated(hypotheses: Sequence[str], others: Sequence[str] | None) -> int:
+def _repeated(hypotheses: Sequence[str], others: Sequence[str] | None) -> list[int]:
     """Lines whose text also stands in another line, where something else is translated."""
     if len(set(hypotheses)) == len(hypotheses):
-        return 0
+        return []
     lines: defaultdict[str, list[int]] = defaultdict(list)
     for line, text in enumerate(hypotheses):
         if text.strip():
             lines[text].append(line)
-    return sum(len(same) for same in lines.values() if _differ(same, others))
+    return [line for same in lines.values() if _differ(same, others) for line in same]
 
 
 def _differ(lines: Sequence[int], others: Sequence[str] | None) -> bool:
     return len(lines) > 1 and (others is None or len({others[line] for line in lines}) > 1)
 
 
-def _looping(hypotheses: Sequence[str], references: Sequence[str] | None) -> int:
+def _looping(hypotheses: Sequence[str], references: Sequence[str] | None) -> list[int]:
     lines = [line for line, text in enumerate(hypotheses) if _may_loop(text) and loops(text)]
     return _without(lines, references, loops)
 
@@ -170,8 +229,8 @@ def _stretch(line: str, at: int, period: int) -> int:
 
 def _lengths(
     hypotheses: Sequence[str], others: Sequence[str] | None, *, by_text: bool
-) -> tuple[float | None, int | None]:
-    """Characters against those of `others` in all, and how many lines are far off."""
+) -> tuple[float | None, list[int] | None]:
+    """Characters against those of `others` in all, and which lines are far off."""
     if others is None:
         return None, None
     length, other = _sizes(hypotheses), _sizes(others)
@@ -181,7 +240,7 @@ def _lengths(
     right = other * (ratio if by_text else 1.0)
     far = (length > FAR_RATIO * right) | (length * FAR_RATIO < right)
     lines = np.flatnonzero(far & (right >= FAR_LENGTH)).tolist()
-    return ratio, sum(bool(hypotheses[line].strip()) for line in lines)
+    return ratio, [line for line in lines if hypotheses[line].strip()]
 
 
 def _sizes(texts: Sequence[str]) -> NDArray[np.int64]:
@@ -190,7 +249,7 @@ def _sizes(texts: Sequence[str]) -> NDArray[np.int64]:
 
 def _wrong_script(
     hypotheses: Sequence[str], references: Sequence[str] | None
-) -> tuple[int | None, tuple[str, str] | None]:
+) -> tuple[list[int] | None, tuple[str, str] | None]:
     """Lines in a script that the reference is not written in; that of most of them, and its own."""
     if references is None:
         return None, None
@@ -202,19 +261,20 @@ def _wrong_script(
     known = lines >= EXPECTED_SCRIPT * lines.sum()
     known[0] = True  # no letters, no script
     found = main_scripts(count_scripts(hypotheses))
-    wrong = found[~known[found] & (found != right)]
+    wrong = np.flatnonzero(~known[found] & (found != right))
     if not wrong.size:
-        return 0, None
-    return wrong.size, (SCRIPTS[np.bincount(wrong).argmax()], SCRIPTS[lines.argmax()])
+        return [], None
+    instead = SCRIPTS[np.bincount(found[wrong]).argmax()]
+    return wrong.tolist(), (instead, SCRIPTS[lines.argmax()])
 
 
 def _without(
-    lines: Sequence[int], references: Sequence[str] | None, is_so: Callable[[str], bool]
-) -> int:
-    """How many of the lines are left without those whose reference is so, too."""
+    lines: list[int], references: Sequence[str] | None, is_so: Callable[[str], bool]
+) -> list[int]:
+    """The lines that are left without those whose reference is so, too."""
     if references is None:
-        return len(lines)
-    return sum(not is_so(references[line]) for line in lines)
+        return lines
+    return [line for line in lines if not is_so(references[line])]
 
 
 # what is said of them

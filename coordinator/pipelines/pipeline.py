@@ -45,6 +45,11 @@ DEFAULT_RETRIES: dict[Kind, RetryRule] = {
 ONCE = RetryRule(attempts=1)
 
 
+def default_retry(kind: Kind) -> RetryRule:
+    """What holds where a step says nothing else."""
+    return DEFAULT_RETRIES.get(kind, ONCE)
+
+
 class PackPolicy(_Part):
     """How many items share one dispatch."""
 
@@ -135,7 +140,7 @@ class Step(_Part):
         return outputs
 
     def retry_rule(self, kind: Kind) -> RetryRule:
-        return self.retry.get(kind) or DEFAULT_RETRIES.get(kind) or ONCE
+        return self.retry.get(kind) or default_retry(kind)
 
 
 class Pipeline(_Part):

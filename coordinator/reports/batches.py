@@ -6,6 +6,7 @@ from pathlib import Path
 from coordinator.domain.shown import for_terminal
 from coordinator.errors import BadInput
 from coordinator.reports.run_list import ITEMS_FILE
+from coordinator.settings import among
 
 BATCH_FILE = "batch.json"
 _MARKS = {BATCH_FILE, ITEMS_FILE, "coordinator.log"}
@@ -46,7 +47,8 @@ def _named(batch: str, here: dict[str, Path], log_dir: Path) -> Path:
     raise BadInput(
         f"{log_dir} holds no logs of a batch {for_terminal(batch)}",
         why=f"there is {_names(here)}" if here else "there are no logs of any batch",
-        hint="check --batch_name and --log_dir",
+        hint=f"{among(for_terminal(batch), map(for_terminal, sorted(here)), 'batch', len(here))};"
+        " or check --log_dir",
     )
 
 
@@ -61,7 +63,11 @@ def _is_batch(folder: Path) -> bool:
         names = set(os.listdir(folder))
     except OSError:
         return False
-    return bool(names & _MARKS) or any(folder.glob("*/*/dispatch.json"))
+    return (
+        bool(names & _MARKS)
+        or any(folder.glob("*/*/dispatch.json"))
+        or any(folder.glob("*/dispatch-[[]*"))  # of another batch system, to be read by rules
+    )
 
 
 def _names(here: dict[str, Path]) -> str:

@@ -2,9 +2,9 @@
 
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from coordinator.domain.usage import COLUMNS, Series
+from coordinator.domain.usage import COLUMNS, Row, Series
 from coordinator.errors import UsageError
 from coordinator.reports.batches import find_batch
 from coordinator.reports.resources import series_of
@@ -37,16 +37,57 @@ def write_diagnostics(log_dir: Path, batch: str | None, folder: Path) -> int:
             hint="--monitoring_interval_seconds 10 when it is submitted",
         )
     try:
-        with _writer(folder / RUN) as writer:
-            count = 0
+        with Diagnostics(folder) as written:
             for logs, series in (first, *found):
-                _add(writer, f"{logs.folder.parent.name}/{logs.folder.name}", series)
-                count += 1
-            return count
+                written.add(logs.folder.parent.name, logs.folder.name, series)
+            return written.count
     except OSError as error:
         raise UsageError(
             f"{folder} cannot be written", why=error.strerror or str(error), hint="choose another"
         ) from error
+
+
+class Diagnostics:
+    """The run `Diagnostics` below a folder, which may grow. A context manager.
+
+    Raises UsageError where the library is missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._writer = _writer(folder / RUN)
+        self._first: dict[str, float] = {}  # series -> when it began
+        self._last: dict[str, float] = {}  # series -> time of the last row that is written
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._writer.close()
+
+    @property
+    def count(self) -> int:
+        """Dispatches of which there is something."""
+        return len(self._last)
+
+    def add(self, step: str, dispatch: str, series: Series) -> None:
+        """What of a dispatch's series is newer than what was added before."""
+        name = f"{step}/{dispatch}"
+        if not series.rows or (name not in self._last and self.count >= MOST):
+            return
+        began = self._first.setdefault(name, series.rows[0].time - series.rows[0].seconds)
+        before = self._last.get(name, began)
+        for row in series.rows:
+            if row.time > before:
+                self._add(name, round(row.time - began), row)
+        self._last[name] = max(before, series.rows[-1].time)
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def _add(self, name: str, second: int, row: Row) -> None:
+        for column, value in zip(COLUMNS, row.values, strict=True):
+            if value is not None:
+                self._writer.add_scalar(f"{column}/{name}", value, second, walltime=row.time)
 
 
 def _writer(folder: Path) -> Any:
@@ -62,12 +103,3 @@ def _writer(folder: Path) -> Any:
     for old in folder.glob(f"events.out.tfevents.*{_SUFFIX}"):
         old.unlink()
     return SummaryWriter(str(folder), filename_suffix=_SUFFIX)
-
-
-def _add(writer: Any, name: str, series: Series) -> None:
-    began = series.rows[0].time - series.rows[0].seconds
-    for row in series.rows:
-        for column, value in zip(COLUMNS, row.values, strict=True):
-            if value is not None:
-                second = round(row.time - began)
-                writer.add_scalar(f"{column}/{name}", value, second, walltime=row.time)

@@ -21,11 +21,34 @@ from coordinator.domain.states import LIVE, AttemptState, FailureKind
 from coordinator.domain.verdicts import Ending, Verdict, verdict_of
 from coordinator.reports.tree import Tree
 
+_LATEST = 10e9  # seconds since the epoch: in the year 2286
 _KINDS = {
     AttemptState.LOST: FailureKind.LOST,
     AttemptState.STOPPED: FailureKind.STOPPED,
     AttemptState.UNKNOWN: FailureKind.UNKNOWN,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The line of a task's log that a verdict rests on; lines count from 1."""
+
+    task: str
+    file: Path
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When its dispatch came and went, in seconds since the epoch; None = not known, or not yet."""
+
+    claimed_at: float | None = None
+    submitted_at: float | None = None
+    ended_at: float | None = None
+
+
+_NO_TIMES = Times()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +65,14 @@ class Attempt:
     node: str = ""
     outcome: Outcome | None = None  # whole, and of this very attempt
     ending: Ending | None = None
+    evidence: Evidence | None = None  # where rules read it from a log
+    times: Times = _NO_TIMES
+    is_open: bool = False  # its log just stops: whether it still runs, nobody can tell
+
+    @property
+    def ended_at(self) -> float | None:
+        """When it ended, in seconds since the epoch; None = nobody knows, or it is no time."""
+        return a_time(self.outcome.ended_at) if self.outcome else self.times.ended_at
 
 
 @dataclass(frozen=True)
@@ -102,6 +133,8 @@ def _attempts(
 ) -> Iterator[Attempt]:
     """The attempts that the record names, each judged with its outcome."""
     ending = record.ending.to_ending() if record.ending else None
+    known = (record.claimed_at or None, record.submitted_at, record.ended_at)
+    times = Times(*map(a_time, known))
     listed = set()
     for claim in record.attempts:
         listed.add(claim.item)
@@ -121,9 +154,15 @@ def _attempts(
             record.node,
             outcome,
             ending,
+            times=times,
         )
     for item in outcomes.keys() - listed:
         tree.note(logs.outcome(item), "an item that this dispatch did not carry: not used")
+
+
+def a_time(seconds: float | None) -> float | None:
+    """What can be shown as a time; workers may say anything."""
+    return seconds if seconds is not None and 0 < seconds < _LATEST else None
 
 
 def _own(outcome: Outcome | None, record: DispatchRecord, claim: AttemptRecord) -> Outcome | None:

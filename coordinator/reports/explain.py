@@ -1,9 +1,9 @@
 """For each failed item, the line of its logs that explains it."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,14 @@ from coordinator.domain.states import AttemptState, FailureKind
 from coordinator.domain.verdicts import Ending, verdict_of
 from coordinator.reports.dispatches import Attempt
 from coordinator.reports.history import ItemReport
-from coordinator.reports.scan import Scan, first_line, is_structured, scan, shortened
-from coordinator.reports.tree import Tree
+from coordinator.reports.processes import read_each
+from coordinator.reports.rules import Rules
+from coordinator.reports.scan import Found, Scan, first_line, is_structured, scan, shortened
+from coordinator.reports.tree import Note, Tree
 
 _STDERR = re.compile(r"(?P<task>.+)\.stderr\.(?P<part>\d{1,9})")
 _MAIN_TASK = "worker"
+_TIME_AHEAD = re.compile(r"\A\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?Z?\s+")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Message:
         job: the step whose job failed.
         file: relative to the log folder.
         line: from 1; None where the message is no line of a log.
+        at: when the attempt ended, in seconds since the epoch; None = nobody knows.
     """
 
     item: str
@@ -36,11 +40,11 @@ class Message:
     file: str
     line: int | None
     message: str
+    at: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         document = asdict(self)
-        del document["kind"]
-        return document
+        return {name: value for name, value in document.items() if name not in ("kind", "at")}
 
 
 @dataclass(frozen=True)
@@ -59,16 +63,38 @@ class _Stream:
     scan: Scan
 
 
-def explain(tree: Tree, reports: Iterable[ItemReport]) -> list[Message]:
-    """A message for every failed item, in order of the items. Each stream is read once."""
+def explain(tree: Tree, reports: Iterable[ItemReport], rules: Rules) -> list[Message]:
+    """A message for every failed item, in order of the items. Each stream is read once.
+
+    Where nothing but words tells why an item failed, the message is of the kind that `rules` take
+    them for.
+    """
     failed = [(r, r.deciding) for r in reports if r.kind is not None and r.deciding is not None]
-    failed.sort(key=lambda pair: str(pair[1].folder))
-    messages = []
-    for folder, group in groupby(failed, key=lambda pair: pair[1].folder):
-        members = list(group)
-        streams = list(_streams(tree, folder, members[0][1].ending))
-        messages += [_message(tree, report, attempt, streams) for report, attempt in members]
+    unread = {a.folder: a.ending for _, a in failed if a.evidence is None}
+    said = _all_said(tree, sorted(unread.items(), key=lambda pair: str(pair[0])))
+    messages = [
+        _message(tree, report, attempt, said.get(attempt.folder, []), rules)
+        for report, attempt in failed
+    ]
     return sorted(messages, key=lambda message: message.item)
+
+
+def _all_said(
+    tree: Tree, folders: Sequence[tuple[Path, Ending | None]]
+) -> dict[Path, list[_Stream]]:
+    """Dispatch folder -> its streams, in several processes where there are many."""
+    found = {}
+    results = read_each(partial(_said, tree.base), folders)
+    counted = tree.counted("logs of failures read", folders)
+    for (folder, _), (streams, notes) in zip(counted, results, strict=True):
+        found[folder] = streams
+        tree.notes += notes
+    return found
+
+
+def _said(base: Path, ended: tuple[Path, Ending | None]) -> tuple[list[_Stream], list[Note]]:
+    tree = Tree(base)
+    return list(_streams(tree, *ended)), tree.notes
 
 
 def _streams(tree: Tree, folder: Path, ending: Ending | None) -> Iterator[_Stream]:
@@ -84,17 +110,72 @@ def _streams(tree: Tree, folder: Path, ending: Ending | None) -> Iterator[_Strea
                 yield _Stream(task, path, scan(stream, ending.exit_code if ending else None))
 
 
-def _message(tree: Tree, report: ItemReport, attempt: Attempt, streams: list[_Stream]) -> Message:
-    text, place = _said_of_item(attempt, streams) or _said_of_process(attempt, streams)
+def _message(
+    tree: Tree, report: ItemReport, attempt: Attempt, streams: list[_Stream], rules: Rules
+) -> Message:
+    kind = report.kind or FailureKind.UNKNOWN
+    words = _last_words(attempt, streams, rules)
+    if words is not None:
+        kind, text, place = words
+    else:
+        text, place = (
+            _read_by_rules(attempt)
+            or _said_of_item(attempt, streams)
+            or _said_of_process(attempt, streams)
+        )
     return Message(
         item=report.item,
-        kind=report.kind or FailureKind.UNKNOWN,
+        kind=kind,
         job=attempt.step,
         task=place.task,
         file=tree.relative(place.file),
         line=place.line,
         message=first_line(text) or "no reason is known",
+        at=attempt.ended_at,
     )
+
+
+def _last_words(
+    attempt: Attempt, streams: list[_Stream], rules: Rules
+) -> tuple[FailureKind, str, _Place] | None:
+    """What ended a process that left no outcome and no reason, where rules know the words.
+
+    Words alone never make a failure of a process that ended well, nor a success of any.
+    """
+    ending = attempt.ending
+    if attempt.state is not AttemptState.UNKNOWN or (ending and ending.exit_code == 0):
+        return None
+    for stream in _newest(streams):
+        found = stream.scan.last_words
+        if found is not None and (kind := _kind_of(stream, found, rules)) is not None:
+            return kind, found.text, _Place(stream.task, stream.path, found.line)
+    return None
+
+
+def _kind_of(stream: _Stream, found: Found, rules: Rules) -> FailureKind | None:
+    """The cause of a chain of exceptions speaks first."""
+    for text in (found.cause, found.text):
+        kind = rules.kind_of(stream.task, text, is_main=stream.task == _MAIN_TASK)
+        if kind is not None:
+            return kind
+    return None
+
+
+def _newest(streams: Iterable[_Stream]) -> list[_Stream]:
+    """Of each task, the newest part that says anything: only there its process can have ended."""
+    found: dict[str, _Stream] = {}
+    for stream in streams:
+        if stream.scan.last is not None:
+            found.setdefault(stream.task, stream)
+    return list(found.values())
+
+
+def _read_by_rules(attempt: Attempt) -> tuple[str, _Place] | None:
+    found = attempt.evidence
+    if found is None:
+        return None
+    text = _TIME_AHEAD.sub("", found.text)  # `at` has it
+    return text, _Place(found.task, found.file, found.line)
 
 
 def _said_of_item(attempt: Attempt, streams: list[_Stream]) -> tuple[str, _Place] | None:
@@ -104,7 +185,9 @@ def _said_of_item(attempt: Attempt, streams: list[_Stream]) -> tuple[str, _Place
         text = attempt.outcome.failure.message
         place = _Place("", DispatchLogs(attempt.folder).outcome(attempt.item), None)
     for stream in streams:
-        if (found := stream.scan.items.get(attempt.item)) is not None:
+        found = stream.scan.items.get(attempt.item)
+        # Without an outcome, only the last process in this log can have ended the attempt.
+        if found is not None and (attempt.outcome or found.line > stream.scan.began):
             place = _Place(stream.task, stream.path, found.line)
             text = text or found.text or attempt.reason
             break
@@ -112,8 +195,13 @@ def _said_of_item(attempt: Attempt, streams: list[_Stream]) -> tuple[str, _Place
 
 
 def _said_of_process(attempt: Attempt, streams: list[_Stream]) -> tuple[str, _Place]:
-    """What ended the process: the cluster's reason, else an exception, else an error line."""
+    """What ended the process: the cluster's reason, else an exception, else an error line.
+
+    Other tasks are heard only where the main one says nothing at all.
+    """
     record = _Place("", DispatchLogs(attempt.folder).record, None)
+    ends = _newest(streams)
+    streams = [stream for stream in ends if stream.task == _MAIN_TASK] or ends
     last = _first(streams, lambda scan: scan.last) or ("", record)
     if _is_explained(attempt):
         return attempt.reason, last[1]

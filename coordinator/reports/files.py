@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from coordinator.domain.plain import plain
 from coordinator.errors import StorageError, UsageError
 from coordinator.reports.lists import MATRIX, OCCASIONAL
 from coordinator.storage import open_storage
 
 
-def write_report(folder: Path, files: Mapping[str, str]) -> None:
+def write_report(folder: Path, files: Mapping[str, str | bytes | bytearray]) -> None:
     """Write the files (name -> content), and remove what an earlier report had beyond them.
 
     Raises:
@@ -23,7 +24,7 @@ def write_report(folder: Path, files: Mapping[str, str]) -> None:
         for name in (OCCASIONAL | matrices) - files.keys():
             (folder / name).unlink(missing_ok=True)
         for name, content in files.items():
-            store.write(name, content.encode())
+            store.write(name, content.encode() if isinstance(content, str) else bytes(content))
     except (OSError, StorageError) as error:
         raise UsageError(
             f"the report cannot be written to {folder}",
@@ -38,4 +39,4 @@ def lines_text(items: Iterable[str]) -> str:
 
 def json_text(document: Any) -> str:
     """JSON in ASCII: whatever a log held, it opens everywhere."""
-    return json.dumps(document, indent=1) + "\n"
+    return json.dumps(plain(document), indent=1, allow_nan=False) + "\n"

@@ -17,6 +17,8 @@ class ErrorGroup:
     Attributes:
         error: the message; with `<n>`, `<path>` and so on where the messages differ.
         item, file, line: an example.
+        first, last: when the first and the last of them ended, in seconds since the epoch; None
+            where no time is known.
     """
 
     kind: FailureKind
@@ -25,17 +27,24 @@ class ErrorGroup:
     item: str
     file: str
     line: int | None
+    first: float | None = None
+    last: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def grouped(messages: Iterable[Message]) -> tuple[ErrorGroup, ...]:
-    """Groups of messages, by count; among equals by kind and text, so that the order is fixed."""
+def by_error(messages: Iterable[Message]) -> dict[tuple[FailureKind, str], list[Message]]:
+    """Kind and normalised text -> the messages that are the same error."""
     found: defaultdict[tuple[FailureKind, str], list[Message]] = defaultdict(list)
     for message in messages:
         found[message.kind, normalised(message.message, message.item)].append(message)
-    groups = [_group(kind, text, members) for (kind, text), members in found.items()]
+    return dict(found)
+
+
+def grouped(messages: Iterable[Message]) -> tuple[ErrorGroup, ...]:
+    """Groups of messages, by count; among equals by kind and text, so that the order is fixed."""
+    groups = [_group(kind, text, members) for (kind, text), members in by_error(messages).items()]
     return tuple(sorted(groups, key=lambda g: (-g.count, g.kind, g.error)))
 
 
@@ -43,4 +52,14 @@ def _group(kind: FailureKind, text: str, members: list[Message]) -> ErrorGroup:
     example = members[0]
     same = all(member.message == example.message for member in members)
     error = example.message if same else text
-    return ErrorGroup(kind, error, len(members), example.item, example.file, example.line)
+    times = [member.at for member in members if member.at is not None]
+    return ErrorGroup(
+        kind,
+        error,
+        len(members),
+        example.item,
+        example.file,
+        example.line,
+        min(times, default=None),
+        max(times, default=None),
+    )

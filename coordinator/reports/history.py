@@ -1,7 +1,7 @@
 """The verdict over an item, from all its attempts. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from coordinator.domain.states import DONE, LIVE, AttemptState, FailureKind
@@ -18,6 +18,15 @@ class Standing(StrEnum):
     NOT_RUN = "not_run"
 
 
+class Progress(StrEnum):
+    """How far an item is that was started and is not finished; each has exactly one."""
+
+    RUNNING = "running"  # a job of it runs
+    PARTIAL = "partial"  # a step is done, and no job of the next one runs
+    QUEUED = "queued"  # nothing is done, and no job of it runs yet
+    UNFINISHED = "unfinished"  # its log just stops: it runs, or it was lost
+
+
 @dataclass(frozen=True, slots=True)
 class ItemReport:
     """What became of one item.
@@ -25,12 +34,14 @@ class ItemReport:
     Attributes:
         attempts: how many tries were made, over all steps; those given back are none.
         deciding: the attempt that the verdict rests on; None where there was none.
+        progress: how far it is; None unless it is still running.
     """
 
     item: str
     standing: Standing
     attempts: int = 0
     deciding: Attempt | None = None
+    progress: Progress | None = None
 
     @property
     def kind(self) -> FailureKind | None:
@@ -38,6 +49,13 @@ class ItemReport:
         if self.standing is not Standing.FAILED or self.deciding is None:
             return None
         return self.deciding.kind or FailureKind.UNKNOWN
+
+    def of_kind(self, kind: FailureKind) -> "ItemReport":
+        """The same failure, of a kind that its last words told."""
+        if self.deciding is None or self.kind is kind:
+            return self
+        read = replace(self.deciding, state=AttemptState.FAILED, kind=kind)
+        return replace(self, deciding=read)
 
     @property
     def silent(self) -> bool:
@@ -69,7 +87,17 @@ def judge(
     if not counted:
         return ItemReport(item, Standing.NOT_RUN, len(tries))
     standing, deciding = _verdict(_by_step(counted, steps), steps)
-    return ItemReport(item, standing, len(tries), deciding)
+    progress = _progress(deciding, steps) if standing is Standing.STILL_RUNNING else None
+    return ItemReport(item, standing, len(tries), deciding, progress)
+
+
+def _progress(deciding: Attempt, steps: Sequence[str]) -> Progress:
+    if deciding.is_open:
+        return Progress.UNFINISHED
+    if deciding.state is AttemptState.RUNNING:
+        return Progress.RUNNING
+    is_begun = deciding.state is AttemptState.SUCCEEDED or deciding.step != steps[0]
+    return Progress.PARTIAL if is_begun else Progress.QUEUED
 
 
 def _verdict(by_step: Sequence[Attempt], steps: Sequence[str]) -> tuple[Standing, Attempt]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from coordinator.domain.states import FailureKind
-from coordinator.reports.history import ItemReport, Standing
+from coordinator.reports.history import ItemReport, Progress, Standing
 
 SUCCEEDED = "unique_success_item_names.txt"
 FAILED = "unique_fail_item_names.txt"
@@ -22,6 +22,7 @@ SCORES = "scores.csv"
 SUSPICIOUS = "suspicious.csv"
 AVERAGES = "averages.csv"
 USAGE = "aggregate_resource_usage.csv"
+PAGE = "report.html"
 MATRIX = "matrix-{}.csv"  # of a metric
 
 LIST_OF = {
@@ -37,9 +38,17 @@ def kind_list(kind: FailureKind) -> str:
     return f"fail_{kind}.txt"
 
 
+def progress_list(progress: Progress) -> str:
+    return f"{progress}.txt"
+
+
 # Written only where there is something to write: an older report's must not stay behind.
 OCCASIONAL = frozenset(
-    {SKIPPED, OUTSIDE, SCORES, SUSPICIOUS, AVERAGES, USAGE, *map(kind_list, FailureKind)}
+    {
+        *(SKIPPED, OUTSIDE, SCORES, SUSPICIOUS, AVERAGES, USAGE, PAGE),
+        *map(kind_list, FailureKind),
+        *map(progress_list, Progress),
+    }
 )
 
 
@@ -65,6 +74,15 @@ class Sorting:
         return tuple(r.item for r in self.reports if r.silent)
 
     @property
+    def progress(self) -> dict[Progress, tuple[str, ...]]:
+        """How far -> the items that are still running; what occurs only, in a fixed order."""
+        found = {
+            progress: tuple(r.item for r in self.reports if r.progress is progress)
+            for progress in Progress
+        }
+        return {progress: items for progress, items in found.items() if items}
+
+    @property
     def failed(self) -> dict[FailureKind, tuple[str, ...]]:
         """Kind -> its items; kinds that occur only, in the order of their definition."""
         found: dict[FailureKind, list[str]] = {kind: [] for kind in FailureKind}
@@ -80,5 +98,6 @@ def item_lists(sorting: Sorting) -> Mapping[str, Iterable[str]]:
     lists[SILENT] = sorting.silent
     lists[RUN_LIST] = tuple(report.item for report in sorting.reports)
     lists |= {kind_list(kind): items for kind, items in sorting.failed.items()}
+    lists |= {progress_list(progress): items for progress, items in sorting.progress.items()}
     occasional = {SKIPPED: sorting.skipped, OUTSIDE: sorting.outside}
     return lists | {name: items for name, items in occasional.items() if items}

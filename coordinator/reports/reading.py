@@ -10,8 +10,10 @@ from typing import Any
 from coordinator.domain.paths import REDONE_FILE
 from coordinator.domain.shown import for_terminal
 from coordinator.reports.batches import BATCH_FILE
+from coordinator.reports.dispatch_folders import Reader
 from coordinator.reports.dispatches import Attempt, Dispatch, read_dispatch
 from coordinator.reports.redone import read_redone
+from coordinator.reports.rules import Rules
 from coordinator.reports.run_list import (
     ITEMS_FILE,
     RunList,
@@ -32,6 +34,7 @@ class BatchLogs:
         skipped: items that were left out when the batch was submitted -> why.
         limited: what was left out of the batch, in words; "" = nothing.
         redone: item -> step -> its first attempt that counts, of items that were done again.
+        is_foreign: whether another batch system ran it.
     """
 
     batch: str
@@ -41,6 +44,7 @@ class BatchLogs:
     skipped: Mapping[str, str]
     redone: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     limited: str = ""
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,28 @@ def read_batch(tree: Tree, folder: Path, given: RunList | None) -> BatchLogs:
     )
 
 
-def limited_by_record(tree: Tree, folder: Path) -> str:
-    """What the record in `folder` says was left out of the batch; "" = nothing, or no record."""
-    found = _record(tree, folder / BATCH_FILE) if (folder / BATCH_FILE).is_file() else None
-    return found.limited if found else ""
+def read_by_rules(tree: Tree, folder: Path, given: RunList | None, rules: Rules) -> BatchLogs:
+    """Read the logs of another batch system in `folder`, laid out as `rules` say."""
+    attempts: defaultdict[str, list[Attempt]] = defaultdict(list)
+    for attempt in Reader(tree, rules).attempts(folder):
+        attempts[attempt.item].append(attempt)
+    run_list = given or seen_run_list(set(attempts))
+    # A dispatch writes over what the one before it made: of each item only the newest counts.
+    newest = {item: {rules.driver: len(tries)} for item, tries in attempts.items()}
+    return BatchLogs(
+        folder.name, (rules.driver,), dict(attempts), run_list, {}, newest, is_foreign=True
+    )
+
+
+def read_record(tree: Tree, folder: Path) -> Mapping[str, Any]:
+    """All of the record in `folder`, to be shown; {} = there is none that can be read."""
+    path = folder / BATCH_FILE
+    data = tree.document(path) if path.is_file() and not path.is_symlink() else None
+    try:
+        document = json.loads(data or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _limited_by(attempts: Mapping[str, Iterable[Attempt]]) -> str:
@@ -105,7 +127,7 @@ def _redone(tree: Tree, folder: Path, files: Sequence[Path]) -> Mapping[str, Map
 
 def _dispatches(tree: Tree, steps: Iterable[Path], known: Sequence[str]) -> Iterator[Dispatch]:
     for step in steps:
-        for folder in tree.entries(step).folders:
+        for folder in tree.counted(f"dispatches of {step.name} read", tree.entries(step).folders):
             yield read_dispatch(tree, folder, known)
 
 

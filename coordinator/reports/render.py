@@ -1,6 +1,7 @@
 """The printed summary: the first line answers the question, and the numbers add up."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import islice
 
 from rich.console import Group, RenderableType
@@ -16,6 +17,7 @@ from coordinator.reports.lists import (
     MESSAGES,
     NOT_RUN,
     OUTSIDE,
+    PAGE,
     RUN_LIST,
     SCORES,
     SILENT,
@@ -25,6 +27,7 @@ from coordinator.reports.lists import (
     SUMMARY_JSON,
     SUSPICIOUS,
     kind_list,
+    progress_list,
 )
 from coordinator.reports.summary import Summary
 
@@ -92,6 +95,8 @@ def _rows(summary: Summary) -> Iterator[tuple[str, int, str, str]]:
         if kind is FailureKind.UNKNOWN and summary.silent:
             yield "    silent", summary.silent, SILENT, ""
     yield "still running", counts.still_running, STILL_RUNNING, "yellow"
+    for progress, number in summary.progress.items():
+        yield f"  {progress}", number, progress_list(progress), ""
     yield "not run", counts.not_run, NOT_RUN, "yellow"
     if summary.skipped:
         yield "  skipped", summary.skipped, SKIPPED, ""
@@ -131,6 +136,14 @@ def _group(group: ErrorGroup) -> Iterator[Text]:
     yield line.append(f"  {for_terminal(error)}")
     place = group.file if group.line is None else f"{group.file}:{group.line}"
     yield Text(f"{_INDENT}e.g. {for_terminal(group.item)}  {for_terminal(place)}", style="dim")
+    if group.first is not None and group.last is not None:
+        yield Text(f"{_INDENT}{_between(group.first, group.last)}", style="dim")
+
+
+def _between(first: float, last: float) -> str:
+    """`2026-11-20 08:33`, or from when to when."""
+    begin, end = (f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M}" for at in (first, last))
+    return begin if begin == end else f"{begin} to {end}"
 
 
 def _scores(summary: Summary) -> Iterator[Text]:
@@ -169,6 +182,11 @@ def _places(summary: Summary) -> Iterator[Text]:
     yield Text(f"lists    {for_terminal(summary.report_dir)}")
     if SCORES in summary.files:
         yield Text(f"scores   {for_terminal(summary.report_dir)}/{SCORES}")
+    if PAGE in summary.files:
+        yield Text(f"page     {for_terminal(summary.report_dir)}/{PAGE}")
+    if summary.page_problem:
+        why = for_terminal(summary.page_problem)[:_WIDEST]
+        yield Text(f"page     not written: {why}", "yellow")
     for number, command in enumerate(summary.next_commands):
         yield Text(f"{'next' if number == 0 else '':<9}{for_terminal(command)}", style="bold")
 

@@ -1,7 +1,7 @@
 """Reports from the log tree alone: no ledger, no cluster, no network."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coordinator.domain.states import FailureKind
@@ -12,8 +12,11 @@ from coordinator.reports.explain import Message, explain
 from coordinator.reports.files import json_text, lines_text, write_report
 from coordinator.reports.groups import grouped
 from coordinator.reports.history import Standing, judge
+from coordinator.reports.html import Inputs, PageWish, missing_library, page_html
+from coordinator.reports.items import Items
 from coordinator.reports.lists import (
     MESSAGES,
+    PAGE,
     SCORES,
     SUMMARY_CSV,
     SUMMARY_JSON,
@@ -22,13 +25,20 @@ from coordinator.reports.lists import (
     Sorting,
     item_lists,
 )
-from coordinator.reports.reading import BatchLogs, limited_by_record, read_batch
-from coordinator.reports.resources import usage_csv, usages_of
-from coordinator.reports.run_list import read_run_list
+from coordinator.reports.reading import (
+    BatchLogs,
+    read_batch,
+    read_by_rules,
+    read_record,
+)
+from coordinator.reports.resources import Usage, usage_csv, usages_of
+from coordinator.reports.rows import Row, item_rows
+from coordinator.reports.rules import Rules, our_rules
+from coordinator.reports.run_list import RunList, read_run_list
 from coordinator.reports.summary import Counts, Summary, next_commands
 from coordinator.reports.suspicious import Suspicions, suspicions_of, suspicious_csv
-from coordinator.reports.tables import Scores, scores_csv, scores_of, summary_csv
-from coordinator.reports.tree import Tree
+from coordinator.reports.tables import Scores, scores_csv, scores_of, signatures_of, summary_csv
+from coordinator.reports.tree import OnProgress, Tree
 
 
 @dataclass(frozen=True)
@@ -41,10 +51,25 @@ class _Findings:
     scores: Scores
     averages: Mapping[str, Average]
     suspicious: Suspicions
+    read: frozenset[FailureKind]  # kinds of failures that nothing but last words told
+    base: Path  # the log folder
+
+    def rows(self) -> Iterator[Row]:
+        """One for each item of the run list, made as it is asked for."""
+        by_item = {message.item: message for message in self.messages}
+        return item_rows(self.logs, self.sorting.reports, by_item, self.scores, self.base)
 
 
 def local_reports(
-    log_dir: Path, *, run_list: Path | None, report_dir: Path, batch: str | None
+    log_dir: Path,
+    *,
+    run_list: Path | None,
+    report_dir: Path,
+    batch: str | None,
+    rules: Rules | None = None,
+    page: PageWish | None = None,
+    log_address: str = "",
+    on_progress: OnProgress | None = None,
 ) -> Summary:
     """Read the logs of one batch and write its report.
 
@@ -53,19 +78,67 @@ def local_reports(
         run_list: the items that were meant to run; None = the batch's own list, else what is seen.
         report_dir: where the lists and tables go; made if need be.
         batch: which batch; None where there is only one.
+        log_address: where the logs really are, if `log_dir` is a copy.
+        on_progress: hears how many logs are read.
+        rules: how the tree is laid out, and what its lines mean; None = our own.
+        page: what `report.html` is to know besides the logs; None = no page is wanted.
 
     Raises:
         BadInput: no such logs, several batches and none named, or a run list that cannot be used.
         UsageError: the report cannot be written.
     """
-    given = read_run_list(run_list) if run_list is not None else None
-    tree = Tree(log_dir.resolve())
-    folder = find_batch(tree.base, batch)
-    findings = _find(tree, read_batch(tree, folder, given))
-    files = {**_files(findings), **_usage_file(tree, folder, findings.logs)}
-    summary = _summary(findings, tree, [*files, SUMMARY_JSON], str(log_dir), str(report_dir))
+    rules = rules or our_rules()
+    tree, folder, findings = _read(log_dir, run_list, batch, rules, on_progress)
+    usages = usages_of(tree, folder)
+    files: dict[str, str | bytes | bytearray] = {
+        **_files(findings),
+        **_usage_file(usages, findings.logs),
+    }
+    files |= {name: files[ours] for ours, name in rules.lists.items() if ours in files}
+    names = [*files, SUMMARY_JSON]
+    summary = _summary(findings, tree, names, log_address or str(log_dir), str(report_dir))
+    if page is not None:
+        tree.on_progress("pages", 0, 1)
+        inputs = _inputs(findings, tree, folder, usages, summary, page)
+        summary, made = _paged(summary, replace(inputs, log_dir=None) if log_address else inputs)
+        files |= made
     write_report(report_dir, {**files, SUMMARY_JSON: json_text(summary.to_json())})
     return summary
+
+
+def _paged(summary: Summary, inputs: Inputs) -> tuple[Summary, dict[str, bytearray]]:
+    """The summary that knows of the page, and the page; one that fails costs nobody the lists."""
+    if lacks := missing_library():
+        problem = f"{lacks} is not installed: pip install 'coordinator[report]'"
+        return replace(summary, page_problem=problem), {}
+    try:
+        page = page_html(inputs)
+    except Exception as error:  # of the libraries that draw: anything
+        problem = f"it could not be made ({type(error).__name__}: {error})"
+        return replace(summary, page_problem=problem), {}
+    return replace(summary, files=tuple(sorted((*summary.files, PAGE)))), {PAGE: page}
+
+
+def _inputs(
+    findings: "_Findings",
+    tree: Tree,
+    folder: Path,
+    usages: Sequence[Usage],
+    summary: Summary,
+    page: PageWish,
+) -> Inputs:
+    """What the page is made from."""
+    return Inputs(
+        summary=summary,
+        rows=list(findings.rows()),
+        record=read_record(tree, folder),
+        usages=usages,
+        signatures=signatures_of(findings.sorting.reports),
+        log_dir=tree.base,
+        report_dir=Path(summary.report_dir),
+        now=page.now,
+        history=page.history,
+    )
 
 
 def read_scores(log_dir: Path, batch: str | None) -> Scores:
@@ -78,12 +151,6 @@ def read_scores(log_dir: Path, batch: str | None) -> Scores:
     logs = read_batch(tree, find_batch(tree.base, batch), None)
     scores = scores_of(sort_items(logs).reports)
     return {item: values for item, values in scores.items() if values}
-
-
-def read_limited(log_dir: Path, batch: str | None) -> str:
-    """What its own record says was left out of a batch; "" = nothing. Raises as `read_scores`."""
-    tree = Tree(log_dir.resolve())
-    return limited_by_record(tree, find_batch(tree.base, batch))
 
 
 def sort_items(logs: BatchLogs) -> Sorting:
@@ -100,12 +167,29 @@ def sort_items(logs: BatchLogs) -> Sorting:
     )
 
 
-def _find(tree: Tree, logs: BatchLogs) -> _Findings:
+def _find(tree: Tree, logs: BatchLogs, rules: Rules) -> _Findings:
     sorting = sort_items(logs)
+    messages = explain(tree, sorting.reports, rules)
+    recorded, sorting = sorting, _with_kinds(sorting, messages)
     scores = scores_of(sorting.reports)
-    messages = explain(tree, sorting.reports)
     means = averages(scores, _scorable(sorting))
-    return _Findings(logs, sorting, messages, scores, means, suspicions_of(sorting.reports))
+    suspicious = suspicions_of(sorting.reports)
+    read = _kinds_read(recorded, sorting)
+    return _Findings(logs, sorting, messages, scores, means, suspicious, read, tree.base)
+
+
+def _with_kinds(sorting: Sorting, messages: Iterable[Message]) -> Sorting:
+    """Failures are of the kinds that their last words told."""
+    kinds = {message.item: message.kind for message in messages}
+    reports = (r.of_kind(kinds[r.item]) if r.item in kinds else r for r in sorting.reports)
+    return replace(sorting, reports=tuple(reports))
+
+
+def _kinds_read(recorded: Sorting, sorting: Sorting) -> frozenset[FailureKind]:
+    """Kinds with items that are of another kind in the records, and kinds that they left."""
+    pairs = zip(recorded.reports, sorting.reports, strict=True)
+    changed = [(a.kind, b.kind) for a, b in pairs if a.kind is not b.kind]
+    return frozenset(kind for pair in changed for kind in pair if kind is not None)
 
 
 def _scorable(sorting: Sorting) -> list[str]:
@@ -116,11 +200,10 @@ def _scorable(sorting: Sorting) -> list[str]:
 def _files(findings: _Findings) -> dict[str, str]:
     """File name -> content, of all but the summary."""
     sorting, scores = findings.sorting, findings.scores
-    by_item = {message.item: message for message in findings.messages}
     files = {name: lines_text(items) for name, items in item_lists(sorting).items()}
     files[MESSAGES] = json_text(_by_kind(findings.messages))
-    limited, skipped = findings.logs.limited, findings.logs.skipped
-    files[SUMMARY_CSV] = summary_csv(sorting.reports, by_item, skipped, scores, limited)
+    limited = findings.logs.limited
+    files[SUMMARY_CSV] = summary_csv(findings.rows(), scores, limited)
     if findings.averages:
         files[SCORES] = scores_csv(scores, findings.averages, limited)
         directions = directions_of(sorting.reports)
@@ -130,8 +213,7 @@ def _files(findings: _Findings) -> dict[str, str]:
     return files
 
 
-def _usage_file(tree: Tree, folder: Path, logs: BatchLogs) -> dict[str, str]:
-    usages = usages_of(tree, folder)
+def _usage_file(usages: Sequence[Usage], logs: BatchLogs) -> dict[str, str]:
     if not usages:
         return {}
     attempts = (attempt for tries in logs.attempts.values() for attempt in tries)
@@ -152,6 +234,7 @@ def _summary(
         repeated=run_list.repeated,
         counts=_counts(sorting),
         kinds={kind: len(items) for kind, items in sorting.failed.items()},
+        progress={progress: len(items) for progress, items in sorting.progress.items()},
         silent=len(sorting.silent),
         skipped=len(sorting.skipped),
         outside=len(sorting.outside),
@@ -160,7 +243,14 @@ def _summary(
         files=tuple(sorted(files)),
         averages=findings.averages,
         suspicious={item: found.flags for item, found in findings.suspicious.items()},
-        next_commands=next_commands(findings.logs.batch, sorting.failed),
+        next_commands=next_commands(
+            findings.logs.batch,
+            sorting.failed,
+            findings.read,
+            report_dir,
+            is_foreign=findings.logs.is_foreign,
+        ),
+        is_foreign=findings.logs.is_foreign,
         failed=sorting.failed,
     )
 
@@ -176,3 +266,56 @@ def _by_kind(messages: list[Message]) -> dict[str, list[object]]:
         if members := [m.to_json() for m in messages if m.kind is kind]:
             found[kind] = list(members)
     return found
+
+
+def read_items(
+    log_dir: Path,
+    *,
+    run_list: Path | None,
+    report_dir: Path,
+    batch: str | None,
+    rules: Rules | None = None,
+    on_progress: OnProgress | None = None,
+) -> Items:
+    """The items of one batch, from the log tree alone; nothing is written.
+
+    Args:
+        log_dir: the folder of all logs, or of one batch's.
+        run_list: the items that were meant to run; None = the batch's own list, else what is seen.
+        report_dir: where a report would be.
+        batch: which batch; None where there is only one.
+        rules: how the tree is laid out, and what its lines mean; None = our own.
+        on_progress: hears how many logs are read.
+
+    Raises:
+        BadInput: no such logs, several batches and none named, or a run list that cannot be used.
+    """
+    tree, _, findings = _read(log_dir, run_list, batch, rules or our_rules(), on_progress)
+    return Items(
+        summary=_summary(findings, tree, [], str(log_dir), str(report_dir)),
+        steps=findings.logs.steps,
+        ids=tuple(report.item for report in findings.sorting.reports),
+        metrics=tuple(sorted({name for own in findings.scores.values() for name in own})),
+        made=findings.rows,
+    )
+
+
+def _read(
+    log_dir: Path,
+    run_list: Path | None,
+    batch: str | None,
+    rules: Rules,
+    on_progress: OnProgress | None,
+) -> tuple[Tree, Path, _Findings]:
+    """The tree, the folder of the batch in it, and what its logs come to."""
+    given = read_run_list(run_list) if run_list is not None else None
+    tree = Tree(log_dir.resolve())
+    tree.on_progress = on_progress or tree.on_progress
+    folder = find_batch(tree.base, batch)
+    return tree, folder, _find(tree, _logs(tree, folder, given, rules), rules)
+
+
+def _logs(tree: Tree, folder: Path, given: RunList | None, rules: Rules) -> BatchLogs:
+    if rules.layout:
+        return read_by_rules(tree, folder, given, rules)
+    return read_batch(tree, folder, given)

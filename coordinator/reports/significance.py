@@ -1,13 +1,13 @@
 """Which differences between two batches are more than chance, direction by direction."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coordinator.errors import BadInput
 from coordinator.metrics import (
     ItemScores,
-    PairedResult,
     Statistics,
+    effect_size,
     false_discoveries,
     lower_is_better,
     paired_test,
@@ -35,6 +35,8 @@ class Difference:
         a, b: the scores.
         p_value: of this test by itself.
         adjusted: raised for the number of items of this metric (`false_discoveries`).
+        effect: how large it is against how much it varies from sentence to sentence, above 0 where
+            B is better (`effect_size`); None where nothing varies.
     """
 
     item: str
@@ -43,6 +45,7 @@ class Difference:
     b: float
     p_value: float
     adjusted: float = 1.0
+    effect: float | None = None
 
     @property
     def verdict(self) -> str:
@@ -61,22 +64,39 @@ class Untested:
 
 
 def differences_of(
-    item: str, a: ScoredItem, b: ScoredItem, test: Method, *, seed: int | None
+    item: str,
+    a: ScoredItem,
+    b: ScoredItem,
+    test: Method,
+    *,
+    seed: int | None,
+    samples: int | None = None,
 ) -> list[Difference]:
     """A test for each metric that both have, the same settings in both.
+
+    Args:
+        item: its id.
+        a: what one batch has of it.
+        b: what the other has.
+        test: which one.
+        seed: of the generator; None = another one each time.
+        samples: resamples or trials; None = sacrebleu's defaults.
 
     Raises:
         BadInput: the two were not scored against the same references, or their files do not fit.
     """
     if a.scores.reference_sha256 != b.scores.reference_sha256:
         raise BadInput("scored against different references")
-    shared = [name for name in a.scores.metrics if name in b.scores.metrics]
-    found = [(name, _tested(name, a, b, test, seed)) for name in shared]
-    return [
-        Difference(item, name, result.baseline.score, result.system.score, result.p_value)
-        for name, result in found
-        if result is not None
-    ]
+    told = signatures_of(a.scores, b.scores)
+    alike = [name for name, (ours, theirs) in told.items() if ours == theirs]
+    found = (_tested(item, name, a, b, test, seed, samples) for name in alike)
+    return [difference for difference in found if difference is not None]
+
+
+def signatures_of(a: ItemScores, b: ItemScores) -> dict[str, tuple[str, str]]:
+    """Metric -> its signature in A and in B, of the metrics that both have."""
+    shared = [name for name in a.metrics if name in b.metrics]
+    return {name: (a.metrics[name].signature, b.metrics[name].signature) for name in shared}
 
 
 def adjusted(tests: Iterable[Difference]) -> list[Difference]:
@@ -90,20 +110,36 @@ def adjusted(tests: Iterable[Difference]) -> list[Difference]:
 def _adjusted(tests: Sequence[Difference]) -> Iterable[Difference]:
     raised = false_discoveries(each.p_value for each in tests)
     for each, p_value in zip(tests, raised, strict=True):
-        yield Difference(each.item, each.metric, each.a, each.b, each.p_value, p_value)
+        yield replace(each, adjusted=p_value)
 
 
 def _tested(
-    name: str, a: ScoredItem, b: ScoredItem, test: Method, seed: int | None
-) -> PairedResult | None:
+    item: str,
+    name: str,
+    a: ScoredItem,
+    b: ScoredItem,
+    test: Method,
+    seed: int | None,
+    samples: int | None,
+) -> Difference | None:
     """None where the metric is not one whose formula is known here."""
-    ours, theirs = a.scores.metrics[name], b.scores.metrics[name]
-    if ours.signature != theirs.signature:
-        why = f"{ours.signature} and {theirs.signature}"
-        raise BadInput(f"{name} with different settings", why=why)
     rows_a, rows_b = (_rows(name, each) for each in (a, b))
     formula = formula_of(name, rows_a)
-    return paired_test(test, formula, rows_a, rows_b, seed=seed) if formula else None
+    if formula is None:
+        return None
+    result = paired_test(test, formula, rows_a, rows_b, samples=samples, seed=seed)
+    return Difference(
+        item,
+        name,
+        result.baseline.score,
+        result.system.score,
+        result.p_value,
+        effect=_towards_better(name, effect_size(formula, rows_a, rows_b)),
+    )
+
+
+def _towards_better(metric: str, effect: float | None) -> float | None:
+    return -effect if effect is not None and lower_is_better(metric) else effect
 
 
 def _rows(name: str, scored: ScoredItem) -> Statistics:

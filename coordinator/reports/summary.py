@@ -1,13 +1,15 @@
 """What a report says, for people and for programs."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from coordinator.domain.states import FailureKind
 from coordinator.metrics import Average
 from coordinator.reports.groups import ErrorGroup
+from coordinator.reports.history import Progress
+from coordinator.reports.lists import kind_list
 from coordinator.reports.tree import Note
 
 FORMAT = 1
@@ -40,6 +42,7 @@ class Summary:
         run_list_complete: False where items that left no logs are unknown.
         repeated: lines of the run list that named an item again.
         kinds: failures by kind; the parts add up to `counts.failed`.
+        progress: how far what is still running is; the parts add up to `counts.still_running`.
         silent: failures without an outcome and without a reason; part of `failed`.
         skipped: items left out when the batch was submitted; part of `not_run`.
         outside: items that left logs and are not on the run list; in no other number.
@@ -49,6 +52,8 @@ class Summary:
         averages: metric -> mean over the run list without early exits.
         suspicious: items that succeeded with suspicious translations -> what is wrong with them.
         failed: kind -> its failed items, sorted.
+        is_foreign: whether another batch system ran it, which has to run it again.
+        page_problem: why there is no `report.html` though one was wanted; "" = nothing.
     """
 
     batch: str
@@ -59,6 +64,7 @@ class Summary:
     repeated: int
     counts: Counts
     kinds: Mapping[FailureKind, int]
+    progress: Mapping[Progress, int]
     silent: int
     skipped: int
     outside: int
@@ -70,6 +76,8 @@ class Summary:
     next_commands: tuple[str, ...]
     failed: Mapping[FailureKind, tuple[str, ...]] = field(repr=False)
     limited: str = ""
+    is_foreign: bool = False
+    page_problem: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON without the item lists, which are files beside it."""
@@ -86,6 +94,7 @@ class Summary:
             },
             "counts": asdict(self.counts),
             "kinds": {str(kind): count for kind, count in self.kinds.items()},
+            "progress": {str(progress): count for progress, count in self.progress.items()},
             "silent": self.silent,
             "skipped": self.skipped,
             "outside_run_list": self.outside,
@@ -98,7 +107,34 @@ class Summary:
         }
 
 
-def next_commands(batch: str, failed: Mapping[FailureKind, tuple[str, ...]]) -> tuple[str, ...]:
-    """One command for each kind that occurs, the most frequent first."""
+def next_commands(
+    batch: str,
+    failed: Mapping[FailureKind, tuple[str, ...]],
+    read: Collection[FailureKind],
+    report_dir: str,
+    *,
+    is_foreign: bool = False,
+) -> tuple[str, ...]:
+    """One command for each kind that occurs, the most frequent first.
+
+    Kinds that were `read` from last words are in no ledger: there the list tells which items.
+    What ran in another system is run again there: a command prints which items.
+    """
     kinds = sorted(failed, key=lambda kind: -len(failed[kind]))
-    return tuple(f"coordinator resubmit {shlex.quote(batch)} --kind {kind}" for kind in kinds)
+    if is_foreign:
+        return tuple(show_list(report_dir, kind_list(kind)) for kind in kinds)
+    return tuple(
+        f"coordinator resubmit {shlex.quote(batch)} {_chosen(kind, read, report_dir)}"
+        for kind in kinds
+    )
+
+
+def show_list(report_dir: str, name: str) -> str:
+    """The command that prints a list of the report."""
+    return f"cat {shlex.quote(f'{report_dir}/{name}')}"
+
+
+def _chosen(kind: FailureKind, read: Collection[FailureKind], report_dir: str) -> str:
+    if kind not in read:
+        return f"--kind {kind}"
+    return f"--item_list {shlex.quote(f'{report_dir}/{kind_list(kind)}')}"

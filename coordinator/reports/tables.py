@@ -1,29 +1,14 @@
 """The tables of a report as CSV (RFC 4180), safe to open in a spreadsheet."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import chain
 
-from coordinator.domain.csv_text import Cell, csv_text
+from coordinator.domain.csv_text import csv_text
 from coordinator.metrics import Average, score_rows
-from coordinator.reports.dispatches import Attempt
-from coordinator.reports.explain import Message
 from coordinator.reports.history import ItemReport, Standing
+from coordinator.reports.rows import Row, flat, flat_names
 
 Scores = Mapping[str, Mapping[str, float]]  # item -> metric -> score
-
-_COLUMNS = (
-    "item",
-    "state",
-    "kind",
-    "attempts",
-    "step",
-    "attempt",
-    "dispatch",
-    "node",
-    "seconds",
-    "reason",
-    "file",
-    "line",
-)
 
 
 def scores_of(reports: Iterable[ItemReport]) -> Scores:
@@ -37,60 +22,26 @@ def scores_of(reports: Iterable[ItemReport]) -> Scores:
     }
 
 
-def summary_csv(
-    reports: Sequence[ItemReport],
-    messages: Mapping[str, Message],
-    skipped: Mapping[str, str],
-    scores: Scores,
-    limited: str = "",
-) -> str:
-    """One row per item of the run list.
-
-    Args:
-        reports: sorted as the rows shall be.
-        messages: item -> why it failed.
-        skipped: item -> why it was left out at the start.
-        scores: of the items that succeeded.
-        limited: what was left out of the batch.
-    """
-    metrics = _metrics(scores)
-    rows: list[list[Cell]] = [[*_COLUMNS, *(f"score_{metric}" for metric in metrics)]]
+def signatures_of(reports: Iterable[ItemReport]) -> dict[str, tuple[str, ...]]:
+    """Metric -> how the scores of the items that succeeded were computed; sorted."""
+    found: dict[str, set[str]] = {}
     for report in reports:
-        values = scores.get(report.item, {})
-        row = _row(report, messages.get(report.item), skipped.get(report.item, ""))
-        rows.append([*row, *(values.get(metric) for metric in metrics)])
-    return csv_text(rows, limited)
+        outcome = report.deciding.outcome if report.deciding else None
+        told = outcome.facts.get("signatures") if outcome else None
+        for metric, signature in told.items() if isinstance(told, dict) else ():
+            found.setdefault(str(metric), set()).add(str(signature))
+    return {metric: tuple(sorted(signatures)) for metric, signatures in found.items()}
+
+
+def summary_csv(rows: Iterable[Row], scores: Scores, limited: str = "") -> str:
+    """The rows, one an item. `limited`: what was left out of the batch."""
+    metrics = sorted({metric for values in scores.values() for metric in values})
+    return csv_text(chain([flat_names(metrics)], (flat(row, metrics) for row in rows)), limited)
 
 
 def scores_csv(scores: Scores, averages: Mapping[str, Average], limited: str = "") -> str:
     """Item by metric, with full floats; the last row holds the averages."""
     return csv_text(score_rows(scores, averages), limited)
-
-
-def _row(report: ItemReport, message: Message | None, skipped: str) -> list[Cell]:
-    attempt = report.deciding
-    if attempt is None:
-        reason = f"skipped: {skipped}" if skipped else None
-        cells: dict[str, Cell] = {"reason": reason}
-    else:
-        cells = {
-            "kind": report.kind,
-            "step": attempt.step,
-            "attempt": attempt.number,
-            "dispatch": attempt.folder.name,
-            "node": attempt.node,
-            "seconds": _seconds(attempt),
-            "reason": message.message if message else attempt.reason,
-            "file": message.file if message else None,
-            "line": message.line if message else None,
-        }
-    cells |= {"item": report.item, "state": report.standing, "attempts": report.attempts}
-    return [cells.get(column) for column in _COLUMNS]
-
-
-def _seconds(attempt: Attempt) -> float | None:
-    outcome = attempt.outcome
-    return None if outcome is None else round(outcome.ended_at - outcome.started_at, 3)
 
 
 def _numbers(facts: object) -> dict[str, float]:
@@ -104,7 +55,3 @@ def _is_score(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) < 1e300  # neither NaN nor infinite, nor an integer beyond floats
-
-
-def _metrics(scores: Scores) -> list[str]:
-    return sorted({metric for values in scores.values() for metric in values})

@@ -5,13 +5,19 @@ What cannot be used is told by file, and the report goes on without it.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 MAX_DOCUMENT = 64 * 1024 * 1024  # bytes; a dispatch of 100,000 attempts is a third of it
+BLOCK = 256 * 1024  # bytes read at a time
+_GAP = b" ... "  # where the middle of a line was left out
 MAX_LINE = 64 * 1024  # bytes kept of one line
+
+
+OnProgress = Callable[[str, int, int | None], None]  # what, how many are done, of how many
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,13 @@ class Tree:
 
     base: Path
     notes: list[Note] = field(default_factory=list)
+    on_progress: OnProgress = lambda _what, _done, _total: None
+
+    def counted(self, what: str, things: Sequence[T]) -> Iterator[T]:
+        """Each of the things; whoever looks on hears how many there were."""
+        for done, thing in enumerate(things):
+            self.on_progress(what, done, len(things))
+            yield thing
 
     def note(self, path: Path, problem: str) -> None:
         self.notes.append(Note(self.relative(path), problem))
@@ -96,20 +109,49 @@ def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
     Of a line longer than MAX_LINE bytes, half of that is kept from its start and half from its end.
     """
-    half, number = MAX_LINE // 2, 0
-    while line := stream.readline(MAX_LINE):
-        number += 1
-        if len(line) == MAX_LINE and not line.endswith(b"\n"):
-            line = line[:half] + b" ... " + _end_of_line(stream, line[half:])
-        yield number, line.rstrip(b"\r\n")
+    for number, block in numbered_blocks(stream):
+        yield from enumerate(lines_of(block), start=number)
 
 
-def _end_of_line(stream: BinaryIO, seen: bytes) -> bytes:
-    """Read on to the end of the line; the last bytes of it, as many as `seen` has."""
-    size = len(seen)
-    while not seen.endswith(b"\n") and (piece := stream.readline(MAX_LINE)):
-        seen = (seen + piece)[-size:]
-    return seen
+def numbered_blocks(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Whole lines at a time, with the number of the first, for `lines_of`."""
+    number = 1
+    while block := stream.read(BLOCK):
+        cut = block.rfind(b"\n") + 1
+        if cut:
+            yield number, block[: cut - 1]
+            number += block.count(b"\n")
+        if cut < len(block):
+            yield number, _whole_line(stream, block[cut:])
+            number += 1
+
+
+def lines_of(block: bytes) -> Iterator[bytes]:
+    """The lines of a block, without their ends, none longer than they are kept."""
+    for line in block.split(b"\n"):
+        whole = line.rstrip(b"\r")
+        yield whole if len(whole) <= MAX_LINE else _shortened(whole)
+
+
+def line_end(block: bytes, place: int) -> int:
+    """Where the line of this place ends."""
+    end = block.find(b"\n", place)
+    return len(block) if end < 0 else end
+
+
+def _whole_line(stream: BinaryIO, begun: bytes) -> bytes:
+    """The line that begins so, read on to its end, of which no more is kept than is used."""
+    line = begun
+    while not line.endswith(b"\n") and (piece := stream.readline(MAX_LINE)):
+        line += piece
+        if len(line) > 2 * BLOCK:
+            line = _shortened(line)
+    return line.removesuffix(b"\n")
+
+
+def _shortened(line: bytes) -> bytes:
+    half = MAX_LINE // 2
+    return line[:half] + _GAP + line[-half:]
 
 
 def _reason(error: OSError) -> str:

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import cast
 
+from coordinator.debugging.answering import answer_debuggers
 from coordinator.errors import CoordinatorError, ExitCode, Problem
 from coordinator.scoring.desk import Desk, Outcome, Setup
 from coordinator.scoring.plan import Direction
@@ -203,6 +204,7 @@ def _how_it_ended(code: int | None) -> str:
 
 def serve(setup: Setup, link: Connection) -> None:
     """The whole life of a member: say that it is ready; take a direction, say what became of it."""
+    answer_debuggers("scorer")
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
             desk = Desk(setup)

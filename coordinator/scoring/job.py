@@ -41,6 +41,7 @@ class ScoringJob:
         return Done(
             {
                 "scores": scored.scores.by_metric(),
+                "signatures": {name: m.signature for name, m in scored.scores.metrics.items()},
                 "languages": list(task.languages),
                 "sentences": scored.scores.sentences,
                 "suspicious": signs.model_dump(mode="json") if signs else {},

@@ -20,6 +20,13 @@ _SECRET_PARAMETER = re.compile(
     r"sig|token|key|secret|passw|credential|auth|policy|code", re.IGNORECASE
 )
 _WITH_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/@]*:[^\s/@]*@\S*")
+_USER_OF_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/@\"'<>]+@")
+_PARAMETER_OF_ADDRESS = re.compile(
+    rf"([?&;][\w.-]*(?:{_SECRET_PARAMETER.pattern})[\w.-]*=)[^&;\s\"'<>\\]+", re.IGNORECASE
+)
+_OF_HEADER = re.compile(
+    r"\b(Bearer|Authorization\W{1,4}Basic)\s+[A-Za-z0-9._~+/=-]{12,}", re.IGNORECASE
+)
 _OF_A_PROFILE = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 
 
@@ -29,7 +36,7 @@ def in_environment(environment: Mapping[str, str]) -> set[str]:
     found = {
         value
         for name, value in environment.items()
-        if name in named or (_is_secret(name) and not _is_path(value))
+        if name in named or (is_secret(name) and not _is_path(value))
     }
     for value in environment.values():
         found |= in_words([value])
@@ -67,6 +74,17 @@ def without_secrets(address: str) -> str:
     user, _, host = parts.netloc.rpartition("@")
     query = MARK if _signs(parts.query) else parts.query
     return parts._replace(netloc=f"{MARK}@{host}" if user else host, query=query).geturl()
+
+
+def scrubbed(text: str) -> str:
+    """The text with a mark in place of what looks like a secret, whoever wrote it.
+
+    That is: passwords of addresses, parameters of addresses by whose names they are secret, and
+    what follows `Bearer` or `Authorization: Basic`. For texts that go to others.
+    """
+    text = _USER_OF_ADDRESS.sub(rf"\1{MARK}@", text)
+    text = _PARAMETER_OF_ADDRESS.sub(rf"\1{MARK}", text)
+    return _OF_HEADER.sub(rf"\1 {MARK}", text)
 
 
 def in_files(environment: Mapping[str, str]) -> set[str]:
@@ -107,7 +125,8 @@ def _signs(query: str) -> set[str]:
     return {value for name, _, value in split if _SECRET_PARAMETER.search(name)}
 
 
-def _is_secret(name: str) -> bool:
+def is_secret(name: str) -> bool:
+    """Whether what has this name is a secret."""
     return name != NAMES and _SECRET_NAME.search(name) is not None
 
 

@@ -2,11 +2,14 @@
 
 import io
 import re
+import shlex
 import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
 from dotenv import dotenv_values
@@ -27,7 +30,7 @@ from pydantic_settings import (
 )
 
 from coordinator.errors import BadInput, Problem, UsageError
-from coordinator.secrecy import Secret, known
+from coordinator.secrecy import NO_SECRET, Secret, known
 from coordinator.secrecy.sources import in_words
 from coordinator.settings.strict_yaml import read_yaml
 from coordinator.settings.validation import problems_of
@@ -35,6 +38,7 @@ from coordinator.settings.validation import problems_of
 DEFAULT_FILE = Path("settings.yml")
 SECRETS_FILE = "secrets.env"
 
+_SHORTEST_TOKEN = 12  # characters: shorter parts of an address may be ordinary words
 _HOST = re.compile(r"(?:\*\.)?[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+")
 
 
@@ -58,6 +62,32 @@ def _host(text: str) -> str:
     if not _HOST.fullmatch(text):
         raise ValueError("a host is a name such as data.example.org, or *.example.org, alone")
     return text
+
+
+def _command(text: str) -> str:
+    try:
+        shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"it cannot be taken apart as a shell would: {error}") from error
+    return text
+
+
+def _webhook(address: Secret) -> Secret:
+    """Nothing of it is in what is raised: whoever has it can write there."""
+    if not address or _is_safe(address.reveal()):
+        return address
+    raise ValueError("it has to be https://HOST/..., or http:// on this machine (127.0.0.1)")
+
+
+def _is_safe(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if parts.scheme == "http":
+            return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+    return parts.scheme == "https" and bool(host)
 
 
 Hosts = Annotated[
@@ -99,6 +129,8 @@ class Settings(BaseSettings):
     max_same_failure: int = Field(default=10, ge=0)
     use_local_creds: bool = False
     save_ledger: bool = False
+    notify_command: Annotated[str, AfterValidator(_command)] = ""
+    notify_url: Annotated[Secret, AfterValidator(_webhook)] = NO_SECRET
     allow_hosts: Hosts = ()
     allow_networks: Networks = ()
     _secrets: dict[str, Secret] = PrivateAttr(default_factory=dict)  # from their own file only
@@ -123,9 +155,19 @@ def load_settings(file: Path | None = None, **flags: Any) -> Settings:
         settings: Settings = _with_file(values)(**given)
     except ValidationError as error:
         raise _environment_fault(error, given) from error
+    known.learn(_of_webhook(settings.notify_url))
     settings._secrets = _secrets((path or DEFAULT_FILE).parent / SECRETS_FILE)
     known.learn(settings._secrets.values())
     return settings
+
+
+def _of_webhook(address: Secret) -> Iterator[str]:
+    """All of it, and what is behind the host, as errors of libraries show it."""
+    if address:
+        yield address.reveal()
+        parts = urlsplit(address.reveal())
+        yield parts._replace(scheme="", netloc="").geturl()
+        yield from (part for part in parts.path.split("/") if len(part) >= _SHORTEST_TOKEN)
 
 
 def _with_file(values: dict[str, Any]) -> type[Settings]:

@@ -1,15 +1,12 @@
 """A validation error in the words of the person who wrote the file."""
 
-import difflib
 from collections.abc import Iterable
-from itertools import islice
 
 from pydantic import ValidationError
 
 from coordinator.errors import Problem
+from coordinator.settings.near import nearest
 from coordinator.settings.strict_yaml import YamlDocument
-
-_MOST_NAMES = 20_000  # beyond that, to look for a near one takes too long
 
 
 def problems_of(
@@ -21,12 +18,6 @@ def problems_of(
         _problem(fault["loc"], fault["type"], fault["msg"], document, names)
         for fault in error.errors(include_url=False, include_input=False)
     ]
-
-
-def nearest(word: str, names: Iterable[str], count: int = 3) -> str:
-    """`did you mean a, b?`, or "" where nothing is near: among the first few thousand names."""
-    found = difflib.get_close_matches(word, list(islice(names, _MOST_NAMES)), n=count)
-    return f"did you mean {', '.join(found)}?" if found else ""
 
 
 def _problem(

@@ -1,5 +1,6 @@
 """Each item runs a program: the job of pipelines that are not about translation."""
 
+import os
 import re
 import subprocess
 import time
@@ -7,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from coordinator.domain import curves
 from coordinator.domain.handoff import Handoff, HandoffItem
 from coordinator.domain.job_options import CommandOptions
 from coordinator.domain.work import Done
@@ -65,9 +67,15 @@ def _values(item: HandoffItem, inputs: Mapping[str, Path], out: Path) -> dict[st
 
 def _call(argv: list[str], out: Path, stdout: BinaryIO) -> int:
     try:
-        return subprocess.run(argv, cwd=out, stdout=stdout, check=False).returncode
+        return subprocess.run(
+            argv, cwd=out, stdout=stdout, env=_environment(out), check=False
+        ).returncode
     except (OSError, ValueError) as error:
         raise ModelError(f"{argv[0]!r} cannot be run", why=str(error)) from error
+
+
+def _environment(out: Path) -> dict[str, str]:
+    return {**os.environ, curves.VARIABLE: str(curves.folder_beside(out))}
 
 
 def _error(program: str, code: int) -> Exception:

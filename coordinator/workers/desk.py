@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from coordinator.domain.curves import folder_beside
 from coordinator.domain.handoff import (
     Begun,
     FileRecord,
@@ -32,6 +33,7 @@ from coordinator.errors import (
 from coordinator.files import sha256_of
 from coordinator.storage import Storage
 from coordinator.storage.locations import is_remote, open_location
+from coordinator.workers.curves import Curves
 from coordinator.workers.cutting import copy_lines
 from coordinator.workers.discretion import learn_own, told
 from coordinator.workers.failures import exit_of, failure_of
@@ -44,10 +46,15 @@ class Desk:
     """The items of one handoff; several threads may use it, each for an item of its own."""
 
     def __init__(
-        self, handoff: Handoff, storage: Storage, stop: StopFlag, measured: ItemFacts
+        self,
+        handoff: Handoff,
+        storage: Storage,
+        stop: StopFlag,
+        measured: ItemFacts,
+        curves: Curves,
     ) -> None:
         self._handoff, self._storage, self._stop = handoff, storage, stop
-        self._measured = measured
+        self._measured, self._curves = measured, curves
         self.load_seconds = 0.0  # until the job was ready; every item that is done tells it
         self._keys = BatchKeys(handoff.batch)
         self._log = WorkerLog(dispatch=handoff.dispatch, step=handoff.step)
@@ -77,6 +84,7 @@ class Desk:
         """The item's inputs as local files, checked against their hashes where those are known."""
         out = scratch / "out"
         out.mkdir()
+        self._curves.watch(item, folder_beside(out))
         inputs = {name: self._fetched(name, ref, scratch) for name, ref in item.inputs.items()}
         return Parcel(item, inputs, out)
 
@@ -89,6 +97,7 @@ class Desk:
             StorageError, CredentialsError, WorkInterrupted: no fault of the item, which gets no
                 outcome.
         """
+        self._curves.finish(item)
         outcome = self._outcome(item, out, found, began)
         self._write(outcome)
         return exit_of(outcome.failure.kind) if outcome.failure else WorkerExit.OK
@@ -125,7 +134,7 @@ class Desk:
             message=told(done.message),
             files=files,
             facts=self._marked(
-                {"load_seconds": self.load_seconds, **self._measured(began), **done.facts}
+                item, {"load_seconds": self.load_seconds, **self._measured(began), **done.facts}
             ),
         )
 
@@ -143,13 +152,13 @@ class Desk:
             **self._identity(item, began),
             status="failed",
             failure=failure,
-            facts=self._marked(self._measured(began)),
+            facts=self._marked(item, self._measured(began)),
         )
 
-    def _marked(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """The facts, with the word of what was left out of the batch, if anything was."""
-        limited = self._handoff.limited
-        return {**facts, "limited": limited} if limited else dict(facts)
+    def _marked(self, item: HandoffItem, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """The facts, with the item's languages and the word of what was left out of the batch."""
+        limited = {"limited": self._handoff.limited} if self._handoff.limited else {}
+        return {**_languages(item), **facts, **limited}
 
     def _write(self, outcome: Outcome) -> None:
         key = self._keys.attempt(outcome.item, outcome.step, outcome.attempt).outcome
@@ -204,6 +213,12 @@ class Desk:
             "started_at": began,
             "ended_at": time.time(),
         }
+
+
+def _languages(item: HandoffItem) -> dict[str, Any]:
+    """Source and target, of an item that has both: reports need them of failures too."""
+    ends = [item.properties.get(f"mt:{end}_language") for end in ("source", "target")]
+    return {"languages": ends} if all(end and isinstance(end, str) for end in ends) else {}
 
 
 def _plain_files(out: Path) -> list[Path]:

@@ -20,6 +20,7 @@ from coordinator.errors import (
     WorkInterrupted,
 )
 from coordinator.storage import Storage, fetching, open_storage
+from coordinator.workers.curves import Curves
 from coordinator.workers.desk import Desk
 from coordinator.workers.discretion import learn_addresses, learn_own
 from coordinator.workers.failures import exit_of, kind_of
@@ -42,8 +43,8 @@ def run_worker(output_root: str, handoff_key: str) -> int:
             handoff = read_handoff(storage.read(handoff_key))
             fetching.allow(handoff.reach)
             learn_addresses(handoff)
-            with monitored(handoff, storage) as facts:
-                return Frame(handoff, storage, stop, facts).run()
+            with monitored(handoff, storage) as facts, Curves(handoff, storage) as curves:
+                return Frame(handoff, storage, stop, facts, curves).run()
     except CoordinatorError as error:
         WorkerLog().error("dispatch failed", error=str(error), hint=error.hint)
         return exit_of(kind_of(error))
@@ -53,10 +54,15 @@ class Frame:
     """Runs the items of one handoff."""
 
     def __init__(
-        self, handoff: Handoff, storage: Storage, stop: StopFlag, measured: ItemFacts
+        self,
+        handoff: Handoff,
+        storage: Storage,
+        stop: StopFlag,
+        measured: ItemFacts,
+        curves: Curves,
     ) -> None:
         self._handoff, self._stop = handoff, stop
-        self._desk = Desk(handoff, storage, stop, measured)
+        self._desk = Desk(handoff, storage, stop, measured, curves)
         self._log = WorkerLog(dispatch=handoff.dispatch, step=handoff.step)
 
     def run(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+from coordinator.domain.curves import folder_beside
 from coordinator.domain.handoff import Handoff, HandoffItem
 from coordinator.domain.job_options import InferenceOptions
 from coordinator.domain.limits import TINY_MODEL
@@ -30,29 +31,17 @@ class InferenceJob:
         options = InferenceOptions.model_validate(handoff.options)
         self._log = WorkerLog(dispatch=handoff.dispatch)
         told = self._log_batch, self._log.model, self._log_loss
-        folder = self._model_folder(handoff)
+        folder = model_folder(handoff, self._log)
         self._engine = Engine(folder, options, *told, stopped=stopped, reach=handoff.reach)
 
     def run_all(
         self, parcels: Iterable[Parcel], stopped: Callable[[], bool] = lambda: False
     ) -> Generator[tuple[Parcel, Done | Exception], None, None]:
         try:
-            for parcel, found in self._engine.work_off(parcels, _text, stopped):
+            for parcel, found in self._engine.work_off(parcels, text_of, stopped):
                 yield parcel, found if isinstance(found, Exception) else _written(parcel, found)
         finally:
             self._engine.close()
-
-    def _model_folder(self, handoff: Handoff) -> Path:
-        """Where the model lies on this node, checked as far as it is known what it must be."""
-        if handoff.model == TINY_MODEL:  # the stand-in comes with the worker
-            return TINY_FOLDER
-        began = time.monotonic()
-        folder = local_folder(handoff.model, handoff.manifest)
-        refuse_foreign_code(handoff.model, folder, trusted=handoff.trust_model_code)
-        digest = handoff.manifest.digest if handoff.manifest else None
-        seconds = round(time.monotonic() - began, 3)
-        self._log.info("model here", model=handoff.model, manifest=digest, seconds=seconds)
-        return folder
 
     def _log_batch(self, batch: BatchRecord) -> None:
         self._log.info(BATCH, **asdict(batch))
@@ -61,19 +50,39 @@ class InferenceJob:
         self._log.warning("model process lost", why=why)
 
 
-def _text(parcel: Parcel) -> Text:
+def model_folder(handoff: Handoff, log: WorkerLog) -> Path:
+    """Where the model lies on this node, checked as far as it is known what it must be."""
+    if handoff.model == TINY_MODEL:  # the stand-in comes with the worker
+        return TINY_FOLDER
+    began = time.monotonic()
+    folder = local_folder(handoff.model, handoff.manifest)
+    refuse_foreign_code(handoff.model, folder, trusted=handoff.trust_model_code)
+    digest = handoff.manifest.digest if handoff.manifest else None
+    seconds = round(time.monotonic() - began, 3)
+    log.info("model here", model=handoff.model, manifest=digest, seconds=seconds)
+    return folder
+
+
+def text_of(parcel: Parcel) -> Text:
+    """The sentences of an item. Raises BadInput: it has none, or no languages."""
     item = parcel.item
     if "source" not in parcel.inputs:
         raise BadInput(f"{item.item} has no input `source`", hint="see the step's inputs")
     source, target = (_language(item, end) for end in ("source", "target"))
-    return Text(item.item, read_lines(parcel.inputs["source"].read_bytes()), source, target)
+    lines = read_lines(parcel.inputs["source"].read_bytes())
+    return Text(item.item, lines, source, target, str(folder_beside(parcel.out)))
+
+
+def write_translations(out: Path, translations: Iterable[str]) -> None:
+    """`translations.jsonl`, one a line."""
+    with (out / TRANSLATIONS).open("w", encoding="utf-8") as stream:
+        for line, translation in enumerate(translations, start=1):
+            record = {"line": line, "translation": translation}
+            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def _written(parcel: Parcel, found: Translated) -> Done:
-    with (parcel.out / TRANSLATIONS).open("w", encoding="utf-8") as stream:
-        for line, translation in enumerate(found.translations, start=1):
-            record = {"line": line, "translation": translation}
-            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+    write_translations(parcel.out, found.translations)
     return Done(
         {
             "sentences": len(found.translations),

@@ -65,6 +65,9 @@ def assert_adds_up(place: Workplace, batch: str) -> Mapping[str, list[str]]:
         assert report["counts"][count] == len(lists[name])
     with (place.folder / "local-reports" / batch / "summary.csv").open(newline="") as stream:
         assert sorted(row["item"] for row in csv.DictReader(stream)) == parts
+    page = (place.folder / "local-reports" / batch / "report.html").read_text()
+    assert "What happened to the batch as a whole" in page  # as its ledger tells
+    assert f'<td class="n">{len(parts):,}</td>' in page
     return lists
 
 

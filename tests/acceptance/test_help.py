@@ -1,6 +1,7 @@
 """Each verb's help opens with examples, and each example does what it says."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -10,7 +11,8 @@ import pytest
 from cyclopts import App
 
 from coordinator.cli import main
-from coordinator.cli.app import app
+from coordinator.cli.app import whole_app
+from coordinator.cli.moments import MOMENTS
 from coordinator.cli.verb import examples_of
 from tests.acceptance.test_docs import environment
 from tests.support import REPOSITORY
@@ -18,7 +20,9 @@ from tests.support import REPOSITORY
 # Exit codes other than 0.
 EXIT_CODES = {
     "coordinator submit --batch_name my-batch --resume": 1,  # one of its items has failed
+    "coordinator status my-batch --watch --exit any,failed,1 --exit all,done,0": 1,
     "coordinator rescore my-batch": 1,  # and is left alone
+    "coordinator report my-batch --format junit --out my-batch.xml --exit_code": 1,  # so it says
 }
 SCORINGS = (
     "coordinator score --predictions outputs/my-other-batch --references references "
@@ -33,6 +37,10 @@ BEFORE = {
     "coordinator report --log_dir local-logs --run_list inputs/test-run.txt": (
         "coordinator rm my-other-batch"  # it is about the only batch there
     ),
+    "coordinator report --log_dir their-logs --rules inputs/rules/fim-pipeline.yml": (
+        "d='their-logs/fim/pipeline/dispatch-[batch_name=fim,aoi_name=a1]-1700000000-0123abcd';"
+        ' mkdir -p "$d"; echo "Pipeline SUCCESS: 1/1" > "$d/coordinator.stderr.0"'
+    ),
     **dict.fromkeys(
         SCORINGS,
         "mkdir references; for l in deu fra spa; do"
@@ -41,13 +49,18 @@ BEFORE = {
 }
 # Examples that are not run, and why.
 NOT_RUN: dict[str, str] = {
+    "coordinator completion fish --install": "writes to the home folder; see test_completion.py",
+    "coordinator metrics --serve 9101": "it ends with Ctrl-C; see test_metrics_command.py",
+    "coordinator tensorboard my-batch --port 0": "it ends with Ctrl-C; see test_tensorboard.py",
     "coordinator register-jobs my-batch --pipeline inputs/pipelines/translate-and-score.yml "
     "--job_vars job_defs/local.vars --dry-run": "needs a Nomad; see test_job_files.py",
+    "coordinator debug my-batch eng-fra": "nobody works on the item; see test_debug.py",
+    "coordinator debug my-batch eng-fra --pdb": "nobody works on the item; see test_debug.py",
     "coordinator credentials my-batch": "the batch is finished; see test_credentials.py",
 }
 
 
-def verbs(parent: App = app, *path: str) -> Iterator[tuple[str, Callable[..., int]]]:
+def verbs(parent: App, *path: str) -> Iterator[tuple[str, Callable[..., int]]]:
     """Each verb as it is typed, with its function."""
     for name in parent:
         if not name.startswith("-"):
@@ -57,7 +70,7 @@ def verbs(parent: App = app, *path: str) -> Iterator[tuple[str, Callable[..., in
             yield from verbs(verb, *path, name)
 
 
-VERBS = dict(verbs())
+VERBS = dict(verbs(whole_app()))
 EXAMPLES = [example for function in VERBS.values() for example in examples_of(function)]
 
 
@@ -107,6 +120,12 @@ def test_help_opens_with_examples(verb: str, capsys: pytest.CaptureFixture[str])
     assert examples
     assert all(example in shown for example in examples)
     assert all(example.startswith(f"coordinator {verb}") for example in examples)
+
+
+def test_verbs_stand_below_the_moments_of_a_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    titles = re.findall(r"╭─ (.+?) ─+╮", capsys.readouterr().out)
+    assert titles == [*MOMENTS]
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

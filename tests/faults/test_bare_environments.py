@@ -32,7 +32,9 @@ ITEMS = """{"id": "grüße-日本", "properties": {"what": "Grüße"}}
 SUBMIT = ("submit", "b", "--pipeline", "p.yml", "--catalog", "items.ndjson")
 AS_NOBODY = """
 import os, sys
-from coordinator.cli import app, main, streams
+from coordinator.cli import main, streams
+from coordinator.cli.app import whole_app
+whole_app()  # an interpreter in a home folder is out of reach afterwards
 os.setuid(54321)  # no list knows it
 sys.exit(main(sys.argv[1:]))
 """

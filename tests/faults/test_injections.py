@@ -35,7 +35,8 @@ from coordinator.domain.verdicts import Ending
 from coordinator.errors import BadInput, CoordinatorError, Problem
 from coordinator.ledger import Ledger
 from coordinator.pipelines import read_pipeline
-from coordinator.reports import local_reports, render
+from coordinator.reports import local_reports
+from coordinator.reports.render import render
 from coordinator.storage import open_storage
 from coordinator.workers.frame import run_worker
 from tests import stac

@@ -96,6 +96,8 @@ def test_what_no_node_could_ever_run_is_said_at_once(
     seen = until(cluster, job, lambda look: look.hopeless)
     assert why in seen.detail
     assert time.monotonic() - began < 20
+    closer = open_cluster(wanted).look(job)  # as one who has never looked before
+    assert (closer.phase, closer.detail, closer.hopeless) == (Phase.PENDING, seen.detail, True)
 
 
 def test_a_busy_cluster_is_waited_for(open_cluster: Open, parent: Parent, tmp_path: Path) -> None:
@@ -110,8 +112,14 @@ def test_a_busy_cluster_is_waited_for(open_cluster: Open, parent: Parent, tmp_pa
         ("all nodes are busy (memory on 1 node)", False)
     ]
     go_on.touch()
+    running = next(
+        job for job, look in zip(jobs, looks, strict=True) if look.phase is Phase.RUNNING
+    )
+    closer = open_cluster(half).look(running)
+    assert (closer.phase, closer.node) == (Phase.RUNNING, looks[jobs.index(running)].node)
     for job in jobs:
-        assert until(cluster, job, lambda look: look.ending is not None).ending is not None
+        ended = until(cluster, job, lambda look: look.ending is not None).ending
+        assert ended is not None and open_cluster(half).look(job).ending == ended
 
 
 def _runs_or_is_told_why(look: Observation) -> bool:

@@ -1,26 +1,29 @@
 """Which differences between two batches are more than chance."""
 
-import io
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.output import Output
-from coordinator.cli.significance import significance_shown
 from coordinator.commands import significance as command
-from coordinator.commands.reporting import Comparison
+from coordinator.domain.paths import BatchKeys
 from coordinator.errors import BadInput
 from coordinator.metrics import paired_test, parse_metrics
 from coordinator.metrics.stored import formula_of, read_statistics
-from coordinator.reports.significance import Difference, ScoredItem, adjusted, differences_of
+from coordinator.reports.comparison.result import PairedTests
+from coordinator.reports.significance import (
+    Difference,
+    ScoredItem,
+    adjusted,
+    differences_of,
+    signatures_of,
+)
 from coordinator.scoring import score_files
 from coordinator.settings import Settings
+from coordinator.storage import open_storage
 from tests.corpora import sentences
 
 REFS = [line.replace("\n", " ").strip() + " end" for line in sentences(3, 50)]
@@ -54,23 +57,23 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def known(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = SimpleNamespace(output_root=str(outputs))
-    monkeypatch.setattr(command, "known_record", lambda *_: record)
+def both(outputs: Path, names: str = "ab") -> tuple[command.Outputs, command.Outputs]:
+    a, b = (command.Outputs(open_storage(str(outputs)), BatchKeys(name)) for name in names)
+    return a, b
 
 
-def run(items: list[str], method: Any = "bootstrap") -> tuple[command.Significance, list[Any]]:
+def run(
+    outputs: Path, items: list[str], method: Any = "bootstrap", names: str = "ab"
+) -> tuple[PairedTests, list[Any]]:
     said: list[Any] = []
-    found = command.significance(
-        Settings(), "a", "b", items, method, make_clock(), lambda *what: said.append(what)
-    )
-    return found, said
+    found = command.examine(both(outputs, names), items, method, lambda *what: said.append(what))
+    assert found.tests is not None
+    return found.tests, said
 
 
 @pytest.mark.parametrize("method", ["bootstrap", "randomization"])
-def test_each_item_and_metric_is_tested(known: None, outputs: Path, method: Any) -> None:
-    found, said = run(["item-0", "item-1", "item-2", "item-3"], method)
+def test_each_item_and_metric_is_tested(outputs: Path, method: Any) -> None:
+    found, said = run(outputs, ["item-0", "item-1", "item-2", "item-3"], method)
     assert [(test.metric, test.item) for test in found.tests] == [
         (name, f"item-{number}") for name in METRICS for number in range(2)
     ]
@@ -90,27 +93,34 @@ def test_each_item_and_metric_is_tested(known: None, outputs: Path, method: Any)
     assert chrf.adjusted >= chrf.p_value
 
 
-def test_what_a_person_sees(known: None) -> None:
-    compared = Comparison("a", "b", (), ("item-0", "item-1", "item-2"), (), ())
-    output = Output(as_json=False)
-    document, lines = significance_shown(output, Settings(), make_clock(), compared, "bootstrap")
-    assert [test["verdict"] for test in document["tests"]] == ["better", "unclear"] * len(METRICS)
-    assert (document["test"], document["seed"]) == ("bootstrap", 12345)
-    console = Console(width=100, file=io.StringIO())
-    console.print(*lines, sep="\n")
-    shown = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
-    assert shown[0].startswith("paired bootstrap, p < 0.05 after correction")
-    assert shown[1:] == [
-        "metric items better worse unclear",
-        *(f"{name} 2 1 0 1" for name in METRICS),
-        "not tested: item-2: scored against different references",
-    ]
+def test_effect_sizes_are_above_zero_where_b_is_better(outputs: Path) -> None:
+    """TER, of which less is better, among them."""
+    effects = {test.metric: test.effect for test in run(outputs, ["item-0"])[0].tests}
+    assert list(effects) == METRICS
+    assert all(effect is not None and effect > 0.8 for effect in effects.values())
+    back = {test.metric: test.effect for test in run(outputs, ["item-0"], names="ba")[0].tests}
+    assert back == {metric: -(effect or 0) for metric, effect in effects.items()}
 
 
-def test_what_was_worse(known: None) -> None:
-    found = command.significance(
-        Settings(), "b", "a", ["item-0"], "bootstrap", make_clock(), lambda *_: None
-    )
+def test_as_many_samples_as_asked_for(outputs: Path) -> None:
+    found = command.examine(both(outputs), ["item-0"], "bootstrap", lambda *_: None, samples=9)
+    assert found.tests is not None
+    assert {test.p_value for test in found.tests.tests} == {1 / 10}, "the least of nine"
+
+
+def test_signatures_are_told_without_tests_too(outputs: Path) -> None:
+    items = ["item-0", "item-1", "item-2"]
+    found = command.examine(both(outputs), items, None, lambda *_: None)
+    assert found.tests is None
+    assert found.other_references == ("item-2",)
+    assert list(found.signatures) == items
+    for told in found.signatures.values():
+        assert list(told) == METRICS
+        assert all(a == b and "version:" in a for a, b in told.values())
+
+
+def test_what_was_worse(outputs: Path) -> None:
+    found, _ = run(outputs, ["item-0"], names="ba")
     assert {test.verdict for test in found.tests} == {"worse"}
 
 
@@ -125,7 +135,7 @@ def test_p_values_are_adjusted_within_a_metric() -> None:
 def test_without_a_ledger_nobody_knows_the_outputs(tmp_path: Path) -> None:
     settings = Settings(state_dir=tmp_path)
     with pytest.raises(BadInput, match="ledger of batch a is not on this machine"):
-        command.significance(settings, "a", "b", [], "bootstrap", make_clock(), lambda *_: None)
+        command.outputs_of(settings, "a", make_clock())
 
 
 def item_of(folder: Path) -> ScoredItem:
@@ -142,8 +152,9 @@ def test_only_the_same_metric_can_be_compared(tmp_path: Path) -> None:
     assert differences_of("item", a, b, "bootstrap", seed=1) == [], "no metric in common"
     changed = a.scores.metrics["bleu"].model_copy(update={"signature": "else"})
     scores = a.scores.model_copy(update={"metrics": {**a.scores.metrics, "bleu": changed}})
-    with pytest.raises(BadInput, match="bleu with different settings"):
-        differences_of("item", a, ScoredItem(scores, a.statistics), "bootstrap", seed=1)
+    tested = differences_of("item", a, ScoredItem(scores, a.statistics), "bootstrap", seed=1)
+    assert [test.metric for test in tested] == METRICS[1:], "the others are what they were"
+    assert signatures_of(a.scores, scores)["bleu"][1] == "else", "and it is told"
 
 
 def test_statistics_of_another_scoring(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
-"""Every import points down, and host and job never import each other (see CONTRIBUTING.md)."""
+"""Every import points down, and host and job never import each other (docs/architecture.md)."""
 
 import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import coordinator
+from tests.support import REPOSITORY
 
 ROOT = Path(coordinator.__file__).parent
 FLOORS = {
@@ -27,6 +30,7 @@ FLOORS = {
         "storage": 2,
         "settings": 1,
         "domain": 1,
+        "debugging": 1,
         "metrics": 1,
         "errors": 0,
         "secrecy": 0,
@@ -110,3 +114,41 @@ def test_table_is_read_right(room: str, source: str, complaint: str) -> None:
 def test_imports_that_point_down_are_fine() -> None:
     source = "import json\nfrom coordinator.errors import BadInput\nimport coordinator.cluster"
     assert complaints("engine", source) == []
+
+
+DOCUMENT = REPOSITORY / "docs/architecture.md"
+PICTURE = REPOSITORY / "docs/architecture.svg"
+OF_THE_FLOORS = {
+    (room, column, floor) for column, of in FLOORS.items() for room, floor in of.items()
+}
+
+
+def in_table(text: str) -> Iterator[tuple[str, str, int]]:
+    """Room, column and floor, as the table of the document has them."""
+    for row in re.findall(r"^\| (\d) \|(.*)\|$", text, re.MULTILINE):
+        for column, cell in zip(("host", "shared", "job"), row[1].split("|"), strict=True):
+            yield from ((room, column, int(row[0])) for room in re.findall(r"`(\w+)`", cell))
+
+
+def in_picture(text: str) -> Iterator[tuple[str, str, int]]:
+    """The same, as the picture groups its rooms."""
+    for column, floor, group in re.findall(r'<g id="(\w+)-(\d)">(.*?)</g>', text, re.DOTALL):
+        for room in re.findall(r'class="name[^>]*>(\w+)<', group):
+            yield room, column, int(floor)
+
+
+def test_document_has_the_table() -> None:
+    assert sorted(in_table(DOCUMENT.read_text())) == sorted(OF_THE_FLOORS)
+
+
+def test_picture_shows_the_table() -> None:
+    shown = sorted(in_picture(PICTURE.read_text()))
+    assert shown == sorted(entry for entry in OF_THE_FLOORS if entry[0] != "__main__")
+
+
+def test_document_names_modules_that_there_are() -> None:
+    named = re.findall(r"`((?:\w+/)+[\w.-]+)`", DOCUMENT.read_text())
+    assert len(named) > 20
+    for name in named:
+        places = (REPOSITORY / name, ROOT / name)
+        assert any(place.exists() for place in places), name

@@ -258,6 +258,15 @@ def test_a_dispatch_ends_its_own_attempts_only(ledger: Ledger) -> None:
     refused_unchanged(ledger, lambda: ledger.end(dispatch, ends))
 
 
+@pytest.mark.parametrize("query", ["finish_items", "advance_items"])
+def test_items_that_end_are_found_by_their_place_not_among_all_in_flight(
+    ledger: Ledger, query: str
+) -> None:
+    plan = ledger._db.execute(f"EXPLAIN QUERY PLAN {SQL[query]}", {"rows": "[]"}).fetchall()
+    said = " ".join(row["detail"] for row in plan)
+    assert "INTEGER PRIMARY KEY" in said and "items_by_state" not in said
+
+
 def test_only_what_failed_or_stopped_is_reopened(ledger: Ledger) -> None:
     end(ledger, out_in(ledger, S.RUNNING), S.SUCCEEDED, Finish(I.SUCCEEDED))
     end(ledger, out_in(ledger, S.RUNNING), S.STOPPED, Finish(I.STOPPED, K.STOPPED))
@@ -297,6 +306,20 @@ def test_pauses_are_remembered(ledger: Ledger, clock: HandClock) -> None:
 
 
 # the file
+
+
+def test_the_ids_around_a_word_are_its_neighbours(ledger: Ledger) -> None:
+    ids = sorted(ledger.item_ids())
+    assert sorted(ledger.ids_around(ids[1], 1)) == ids[:2]
+    assert ledger.ids_around("\U0010ffff", 2) == ids[:-3:-1]
+
+
+def test_the_newest_note_of_some_kinds_is_found(ledger: Ledger) -> None:
+    assert ledger.last_note("halted", "started") is None
+    for action in ("halted", "started", "other"):
+        ledger.note(action, f"why {action}")
+    found = ledger.last_note("halted", "started")
+    assert found is not None and (found.action, found.why) == ("started", "why started")
 
 
 def test_a_batch_is_created_once(ledger: Ledger, clock: HandClock) -> None:
@@ -498,6 +521,17 @@ def test_the_lock_has_one_holder_and_dies_with_it(tmp_path: Path) -> None:
         finally:
             os.kill(child, signal.SIGKILL)
     assert holder(tmp_path) is None
+
+
+def test_moments_are_the_events_of_the_batch_as_a_whole(ledger: Ledger) -> None:
+    ledger.note("paused", "8 in flight")
+    claim(ledger)
+    ledger.note("resumed")
+    assert [(event.action, event.why) for event in ledger.moments()] == [
+        ("submitted", "4 items"),
+        ("paused", "8 in flight"),
+        ("resumed", ""),
+    ]
 
 
 def test_a_damaged_note_does_not_matter(tmp_path: Path) -> None:

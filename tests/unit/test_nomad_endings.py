@@ -80,6 +80,28 @@ def test_a_dead_job_may_still_run(found: dict[str, Any]) -> None:
     assert not is_over(DEAD, [found])
 
 
+@pytest.mark.parametrize(
+    ("events", "kind"),
+    [
+        (["Started"], "out_of_memory"),
+        (["Started", "Sibling Task Failed", "Killing"], "infrastructure"),
+        (["Started", "Killing"], "infrastructure"),
+        (["Started", "Killing", "Restarting", "Started"], "out_of_memory"),
+    ],
+)
+def test_a_kill_is_for_memory_unless_an_event_of_the_same_run_explains_it(
+    events: list[str], kind: str
+) -> None:
+    found = allocation("failed", exit_code="137", signal="9")
+    before = [{"Type": each, "DisplayMessage": f"{each}: why"} for each in events]
+    found["TaskStates"]["t"]["Events"][:0] = before
+    ending = ending_of(DEAD, [found], "t")
+    assert verdict_of(None, ending).kind == kind
+    assert (kind == "infrastructure") == ending.detail.endswith(": why")
+    found["TaskStates"]["t"]["Events"][-1]["Details"]["oom_killed"] = "true"
+    assert verdict_of(None, ending_of(DEAD, [found], "t")).kind == "out_of_memory"
+
+
 def test_a_job_that_was_never_placed() -> None:
     assert ending_of({**DEAD, "Stop": True}, [], "t").stop is StopReason.ASKED
     assert ending_of(DEAD, [], "t").gone

@@ -6,19 +6,36 @@ import sys
 
 import pytest
 
-SLOW = {"boto3", "docker", "nomad", "numba", "numpy", "pandas", "pystac", "requests", "torch"}
-ASKED = "import json, sys, {}; print(json.dumps(sorted(sys.modules)))"
+SLOW = {
+    *("altair", "boto3", "docker", "jinja2", "nomad", "numba", "numpy", "pandas"),
+    *("pyarrow", "pystac", "requests", "tensorboard", "torch"),
+}
+DRIVING = {"coordinator.engine.driver", "coordinator.cluster.local", "coordinator.catalog"}
+THEN = "; print(json.dumps(sorted(sys.modules)))"
 
 
-def imported_with(module: str) -> set[str]:
-    """The modules that a new process has when it has imported this one."""
-    command = [sys.executable, "-c", ASKED.format(module)]
+def imported_by(code: str) -> set[str]:
+    """The modules that a new process has when it has run this."""
+    command = [sys.executable, "-c", f"import json, sys; {code}{THEN}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout))
 
 
 @pytest.mark.parametrize("module", ["coordinator.cli.app", "coordinator.workers.frame"])
 def test_a_start_imports_nothing_slow(module: str) -> None:
-    found = imported_with(module)
+    found = imported_by(f"import {module}")
     assert module in found
     assert not found & SLOW
+
+
+def test_no_verb_imports_anything_slow_before_it_is_called() -> None:
+    found = imported_by("from coordinator.cli.app import whole_app; whole_app()")
+    assert "coordinator.cli.verbs_run" in found
+    assert not found & SLOW
+
+
+@pytest.mark.parametrize("module", ["verbs_look", "verbs_explain"])
+def test_verbs_that_look_import_nothing_that_drives(module: str) -> None:
+    found = imported_by(f"from coordinator.cli.app import app_of; app_of({module!r})")
+    assert f"coordinator.cli.{module}" in found
+    assert not found & (SLOW | DRIVING)

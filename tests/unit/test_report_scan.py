@@ -1,9 +1,13 @@
 import io
 import json
+import random
+import time
 import tracemalloc
 
 import pytest
 
+from coordinator.reports import scan as scanning
+from coordinator.reports import tree
 from coordinator.reports.scan import MAX_MESSAGE, Scan, scan
 from coordinator.reports.tree import MAX_LINE, numbered_lines
 
@@ -91,6 +95,11 @@ def test_an_exception_that_ends_no_process_explains_nothing(before: str) -> None
     assert ended_by(harmless + "some line\n" * 4 + real) is not None
 
 
+def test_log_lines_between_the_frames_are_somebody_elses() -> None:
+    other = '{"event": "batch"}\n2026-11-21 10:00:00 INFO going on\n'
+    assert ended_by(f"{TRACEBACK}{other}  File x\nValueError: no\n", 70) == (9, "ValueError: no")
+
+
 def test_a_traceback_cut_short_explains_nothing() -> None:
     assert ended_by(f"{TRACEBACK}ValueError: first\n{TRACEBACK}") is None
 
@@ -102,6 +111,37 @@ def test_a_fatal_error_of_the_interpreter_ended_the_process() -> None:
     assert ended_by(f"loading\n{text}  File x\n", -11) == (
         2,
         "Fatal Python error: Segmentation fault",
+    )
+
+
+def test_tracebacks_of_a_groups_members_are_not_its_own() -> None:
+    text = (
+        "  + Exception Group Traceback (most recent call last):\n"
+        '  |   File "x.py", line 1, in <module>\n'
+        "  | ExceptionGroup: two things (2 sub-exceptions)\n"
+        "  +-+---------------- 1 ----------------\n"
+        "    | Traceback (most recent call last):\n"
+        '    |   File "x.py", line 2, in one\n'
+        "    | ValueError: a\n"
+        "    +---------------- 2 ----------------\n"
+        "    | ExceptionGroup: inner (1 sub-exception)\n"
+        "    +-+---------------- 1 ----------------\n"
+        "      | KeyError: 1\n"
+        "      +------------------------------------\n"
+    )
+    assert ended_by(text, 70) == (3, "ExceptionGroup: two things (2 sub-exceptions)")
+    later = f"{text}{DIRECT}{TRACEBACK}RuntimeError: no\n"
+    assert ended_by(later) == (
+        later.count("\n"),
+        "RuntimeError: no (caused by ExceptionGroup: two things (2 sub-exceptions))",
+    )
+
+
+def test_what_compiled_code_throws_and_nobody_catches_ended_the_process() -> None:
+    text = "terminate called after throwing an instance of 'std::bad_alloc'\n  what():  no\n"
+    assert ended_by(f"loading\n{text}Fatal Python error: Aborted\n", -6) == (
+        2,
+        "terminate called after throwing an instance of 'std::bad_alloc'",
     )
 
 
@@ -162,9 +202,25 @@ def test_a_structured_error_of_the_whole_process_is_kept() -> None:
     assert (found.error.line, found.error.text) == (1, "no such handoff")
 
 
+@pytest.mark.parametrize("event", ["ready", "batch", "item done"])
+def test_an_error_that_the_process_survived_is_not_kept(event: str) -> None:
+    error = json.dumps({"event": "the store answered 503", "level": "error"}) + "\n"
+    work = json.dumps({"event": event, "level": "info"}) + "\n"
+    assert scanned(error + work).error is None
+    assert scanned(error + work + error).error is not None
+    assert scanned(error + '{"event": "bye"}\n').error is not None
+
+
+def test_the_last_process_in_a_log_began_when_it_was_ready() -> None:
+    text = '{"event": "ready"}\n' + item_failed("ready", "no") + '{"event": "ready"}\nbye\n'
+    assert scanned(text).began == 3
+    assert scanned("ready\n" + json.dumps({"event": "model", "line": '"ready"'})).began == 0
+
+
 def test_nothing_at_all() -> None:
     assert scanned("") == Scan()
     assert scanned("\n \n\r\n") == Scan()
+    assert scanned(f"\0\n{2_000_000 * chr(0)}\n\0\0 \0") == Scan()
 
 
 def test_lines_are_numbered_and_long_ones_cut_in_the_middle() -> None:
@@ -213,3 +269,57 @@ def test_a_line_of_50_mb_takes_little_memory() -> None:
     assert found.last is not None
     assert found.last.line == 1
     assert len(found.last.text) <= MAX_MESSAGE
+
+
+# blocks that say nothing are passed over
+
+
+PIECES = (
+    "Traceback (most recent call last):",
+    '  File "x.py", line 1, in <module>',
+    "ValueError: no",
+    "",
+    "The above exception was the direct cause of the following exception:",
+    "During handling of the above exception, another exception occurred:",
+    "Exception ignored in: <x>",
+    "Fatal Python error: Segmentation fault",
+    "2026-01-01 10:00:00,000 INFO on we go",
+    '{"dispatch": "d", "event": "ready", "level": "info"}',
+    '{"dispatch": "d", "event": "item failed", "item": "i", "level": "error", "error": "bad"}',
+    '{"dispatch": "d", "event": "dispatch failed", "level": "error", "error": "worse"}',
+    '{"dispatch": "d", "event": "item done", "item": "i", "level": "info"}',
+    "\x1b[31mTraceback (most recent call last):\x1b[0m",
+    "plain words",
+    "\0\0\0",
+    "   ",
+    "a long line " * 40,
+)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_passing_over_what_says_nothing_changes_nothing(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(seed)
+    weights = [chance.random() ** 3 for _ in PIECES]
+    lines = chance.choices(PIECES, weights, k=400)
+    data = chance.choice(["\n", "\r\n"]).join(lines).encode()
+    monkeypatch.setattr(tree, "BLOCK", chance.choice([64, 300, 2_000]))
+    quick = [scanning.scan(io.BytesIO(data), code) for code in (0, 1)]
+    monkeypatch.setattr(scanning, "_tells", lambda _block: True)
+    assert quick == [scanning.scan(io.BytesIO(data), code) for code in (0, 1)]
+
+
+@pytest.mark.parametrize("line", ["x\n", "2026-01-01 10:00:00 INFO all is well\n", "é" * 50 + "\n"])
+def test_a_log_that_says_nothing_is_read_in_blocks(
+    line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = line.encode() * (4_000_000 // len(line.encode()))
+    seconds = []
+    for _ in range(2):
+        began = time.process_time()
+        found = scanning.scan(io.BytesIO(data), 1)
+        seconds.append(time.process_time() - began)
+        assert found.last == scanning.Found(data.count(b"\n"), line.strip())
+        monkeypatch.setattr(scanning, "_tells", lambda _block: True)
+    assert 3 * seconds[0] < seconds[1]

@@ -5,7 +5,7 @@ import pytest
 from coordinator.domain.states import AttemptState as S
 from coordinator.domain.states import FailureKind as K
 from coordinator.reports.dispatches import Attempt
-from coordinator.reports.history import ItemReport, Standing, judge
+from coordinator.reports.history import ItemReport, Progress, Standing, judge
 
 STEPS = ("translate", "score")
 KINDS = {S.FAILED: K.TIMEOUT, S.LOST: K.LOST, S.UNKNOWN: K.UNKNOWN, S.STOPPED: K.STOPPED}
@@ -56,6 +56,27 @@ def verdict(*story: str, first: dict[str, int] | None = None) -> ItemReport:
 )
 def test_the_verdict_over_an_item(story: tuple[str, ...], standing: Standing) -> None:
     assert verdict(*story).standing is standing
+
+
+@pytest.mark.parametrize(
+    ("story", "progress"),
+    [
+        (("t1 submitted",), Progress.QUEUED),
+        (("t1 claimed",), Progress.QUEUED),
+        (("t1 ready",), Progress.QUEUED),
+        (("t1 failed", "t2 submitted"), Progress.QUEUED),
+        (("t1 running",), Progress.RUNNING),
+        (("t1 succeeded", "s1 running"), Progress.RUNNING),
+        (("t1 succeeded", "s1 submitted"), Progress.PARTIAL),
+        (("t1 succeeded",), Progress.PARTIAL),
+        (("t1 succeeded", "s1 returned"), Progress.PARTIAL),
+        (("t1 succeeded", "s1 failed"), None),
+        (("t1 succeeded", "s1 succeeded"), None),
+        ((), None),
+    ],
+)
+def test_how_far_an_item_is(story: tuple[str, ...], progress: Progress | None) -> None:
+    assert verdict(*story).progress is progress
 
 
 def test_the_newest_attempt_says_why() -> None:

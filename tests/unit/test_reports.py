@@ -3,6 +3,7 @@ import io
 import json
 import os
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from coordinator.domain.states import AttemptState as S
 from coordinator.domain.states import FailureKind as K
 from coordinator.domain.verdicts import Ending, StopReason
 from coordinator.errors import BadInput, UsageError
-from coordinator.reports import Summary, items_to_resubmit, local_reports, read_scores, render
+from coordinator.reports import Summary, items_to_resubmit, local_reports, read_scores
+from coordinator.reports.render import render
 from tests.log_trees import LogBuilder, outcome
 
 KILLED = Ending(exit_code=137)
@@ -75,6 +77,7 @@ def test_every_list(logs: LogBuilder) -> None:
         "fail_unknown.txt": ["silent"],
         "silent_failures.txt": ["silent"],
         "still_running.txt": ["out"],
+        "queued.txt": ["out"],
         "not_run.txt": ["never"],
         "sorted-run-list.txt": ["bad", "never", "none", "ok", "oom", "out", "silent"],
         "outside_run_list.txt": ["stranger"],
@@ -414,6 +417,30 @@ def test_failures_are_grouped_without_numbers_ids_and_paths(logs: LogBuilder) ->
         (1, "e", "exit code 4, no outcome and no reason"),
     ]
     assert sum(g.count for g in summary.groups) == summary.counts.failed
+
+
+def ended_at(logs: LogBuilder, item: str, moment: object) -> None:
+    """Say in the record of a crashed item's dispatch when that ended."""
+    (path,) = logs.folder.glob(f"translate/*.{item}--*/dispatch.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"ended_at": moment}))
+
+
+def test_a_group_says_when_it_was_first_and_last_seen(logs: LogBuilder) -> None:
+    for item, moment in (("a", 1_700_000_500.0), ("b", 1_700_000_000.0), ("c", 1_700_000_900.0)):
+        logs.crash("translate", item, "", exit_code=3)
+        ended_at(logs, item, moment)
+    (group,) = report(logs).groups
+    assert (group.first, group.last) == (1_700_000_000.0, 1_700_000_900.0)
+    shown = datetime.fromtimestamp(1_700_000_000.0)
+    assert f"{shown:%Y-%m-%d %H:%M} to " in printed(report(logs))
+
+
+@pytest.mark.parametrize("moment", [None, 0, -5.0, 1e300])
+def test_a_time_that_is_none_is_not_shown(logs: LogBuilder, moment: object) -> None:
+    logs.crash("translate", "a", "", exit_code=3)
+    ended_at(logs, "a", moment)
+    (group,) = report(logs).groups
+    assert (group.first, group.last) == (None, None)
 
 
 # tables

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from coordinator.errors import BadInput
 from coordinator.metrics import Metric, Prepared, Statistics, load_metric, parse_metrics
 from coordinator.metrics.formulas import bleu_scores, chrf_scores, ter_scores
 from coordinator.metrics.resampling import (
+    Drawn,
     coins,
+    drawn,
     draws,
     sums_of_coins,
     sums_of_draws,
@@ -25,6 +28,7 @@ from coordinator.metrics.resampling import (
 from coordinator.metrics.significance import (
     Estimate,
     PairedResult,
+    effect_size,
     false_discoveries,
     paired_bootstrap,
     paired_randomization,
@@ -178,8 +182,8 @@ def test_only_pairs_can_be_tested(test: Any) -> None:
 @pytest.mark.parametrize("segments", [1, 7, 32, 101])
 def test_chunks_are_the_same_numbers(segments: int, cells: int) -> None:
     a, b, c, d = (np.random.default_rng(3) for _ in range(4))
-    drawn = np.concatenate(list(draws(a, segments, 150, cells)))
-    assert np.array_equal(drawn, b.choice(segments, size=(150, segments), replace=True))
+    places = np.concatenate(list(draws(a, segments, 150, cells)))
+    assert np.array_equal(places, b.choice(segments, size=(150, segments), replace=True))
     tossed = np.concatenate(list(coins(c, segments, 150, cells)))
     assert np.array_equal(tossed, d.integers(2, size=(150, segments), dtype=bool))
     assert a.random() == b.random()
@@ -192,12 +196,38 @@ def test_sums_are_those_of_float32(kind: Any, largest: int) -> None:
     """Above 2**24, where float32 drops ones, the order of the additions matters."""
     rng = np.random.default_rng(1)
     rows = rng.integers(largest, size=(60, 6)).astype(kind)
-    (drawn,) = draws(rng, 60, 64)
-    expected = [row.sum(0) for row in rows.astype(np.float32)[drawn]]
-    assert np.array_equal(sums_of_draws(rows, drawn), expected)
+    (places,) = draws(rng, 60, 64)
+    expected = [row.sum(0) for row in rows.astype(np.float32)[places]]
+    assert np.array_equal(sums_of_draws(rows, Drawn(places)), expected)
     (tossed,) = coins(rng, 60, 64)
     others = rows[::-1] + 1
     assert np.array_equal(sums_of_coins(rows, others, tossed), tossed @ rows + ~tossed @ others)
+
+
+def test_draws_of_one_seed_are_kept_for_texts_of_the_same_length() -> None:
+    """And they are those of a fresh generator, as all of sacrebleu's tests expect."""
+    (first,), (again,) = drawn(12345, 40, 100), drawn(12345, 40, 100)
+    assert first is again
+    expected = np.random.default_rng(12345).choice(40, size=(100, 40), replace=True)
+    assert np.array_equal(first.places, expected)
+    for other in (drawn(12346, 40, 100), drawn(None, 40, 100)):
+        assert not np.array_equal(next(iter(other)).places, expected)
+
+
+@METRIC
+def test_effect_size_is_the_mean_difference_in_standard_deviations(name: str) -> None:
+    refs, one, two = texts(5, 30)
+    metric, a, b = statistics(name, refs, one, two)
+    apart = [x - y for x, y in zip(*map(metric.sentence_scores, (b, a)), strict=True)]
+    expected = fmean(apart) / stdev(apart)
+    assert effect_size(metric, a, b) == pytest.approx(expected)
+    assert effect_size(metric, b, a) == pytest.approx(-expected)
+
+
+def test_no_effect_size_where_nothing_varies() -> None:
+    metric, rows = statistics("chrf", ["a", "b"], ["a", "b"])
+    assert effect_size(metric, rows, rows) is None
+    assert effect_size(metric, rows[:1], rows[1:]) is None
 
 
 COUNT = st.integers(0, 60) | st.just(0)

@@ -109,6 +109,18 @@ def test_an_item_leaves_its_files_and_then_its_outcome(place: Place) -> None:
     assert outcome.started_at <= outcome.ended_at <= time.time()
 
 
+@pytest.mark.parametrize("code", [0, 70])
+def test_event_files_are_stored_whatever_becomes_of_the_item(place: Place, code: int) -> None:
+    name = "events.out.tfevents.1.host"
+    script = f'echo "curve of $1" > "$COORDINATOR_TENSORBOARD_DIR/{name}"; exit {code}'
+    place.put(script, ["one", "two"])
+    place.run()
+    for item in ("one", "two"):
+        key = f"{BatchKeys('b').curves_of(item, 's', 1)}{name}"
+        assert place.storage.read(key) == f"curve of {item}\n".encode()
+        assert name not in [file.name for file in place.outcome(item).files]
+
+
 def test_the_outcome_is_written_last_and_begun_first(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from time import time
 
 from coordinator.cluster.base import JobId, JobSpec, Observation, Phase, Request, StillHeld
+from coordinator.cluster.local.inside import LocalInside
 from coordinator.cluster.local.job import (
     JOBS,
     STDERR,
@@ -147,6 +148,14 @@ class LocalCluster:
             if not is_job_id(job) or not self._job(job).is_there():
                 raise ClusterError(f"there is no log of job {job!r}", why="no such job here")
             return read_from(self._job(job).path / _STREAMS[stream], offset)
+
+    def inside(self, job: JobId) -> LocalInside:
+        with self._usable():
+            if not is_job_id(job) or not self._job(job).is_there():
+                raise ClusterError(f"job {job!r} does not run", why="no such job on this machine")
+            if not self._job(job).is_running():
+                raise ClusterError(f"job {job} does not run", why="it waits, or has ended")
+            return LocalInside(self._job(job).path)
 
     def address_of(self, job: JobId) -> str:
         return ""

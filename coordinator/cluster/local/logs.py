@@ -18,13 +18,13 @@ _LINE = 40  # bytes; more than the line in place of a middle has: what was short
 
 def copy_stream(source: Path, target: Path, mask: Mask = NO_MASK, largest: int = LARGEST) -> None:
     """Copy a stream, with one line in place of its middle if it is longer than `largest` bytes."""
-    with _open_regular(source) as stream, aside(target) as out:
+    with open_regular(source) as stream, aside(target) as out:
         _copy(stream, out, mask, largest)
 
 
 def keep_as_home(source: Path, home: Path) -> None:
     """Leave of an ended job's stream what came home of it: no secret, and no more than that."""
-    with _open_regular(source) as left, open(home, "rb") as kept:
+    with open_regular(source) as left, open(home, "rb") as kept:
         if all(one == other for one, other in zip_longest(_blocks(left), _blocks(kept))):
             return
     with open(home, "rb") as kept, aside(source, 0o600) as out:
@@ -37,12 +37,12 @@ def _blocks(stream: BinaryIO) -> Iterator[bytes]:
 
 def read_from(source: Path, offset: int) -> bytes:
     """At most a megabyte of a stream that may still grow, from byte `offset` on."""
-    with _open_regular(source) as stream:
+    with open_regular(source) as stream:
         stream.seek(offset)
         return stream.read(_CHUNK)
 
 
-def _open_regular(source: Path) -> BinaryIO:
+def open_regular(source: Path) -> BinaryIO:
     """The file; an empty one where there is none, or something else than a file in its place."""
     try:
         descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

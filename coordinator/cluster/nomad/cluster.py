@@ -13,8 +13,10 @@ from coordinator.cluster.nomad import parents as registry
 from coordinator.cluster.nomad.api import NomadApi, NomadRefusal
 from coordinator.cluster.nomad.endings import Document, newest
 from coordinator.cluster.nomad.events import EventHints
+from coordinator.cluster.nomad.inside import NomadInside
 from coordinator.cluster.nomad.lock import BatchLock
 from coordinator.cluster.nomad.logs import Logs, save_events
+from coordinator.cluster.nomad.look import look_at
 from coordinator.cluster.nomad.parents import Parent
 from coordinator.cluster.nomad.placement import (
     Placement,
@@ -203,6 +205,11 @@ class NomadCluster:
         seen = self._tracker.observe(ids)
         return {job: self._with_reason(job, look) for job, look in seen.items()}
 
+    def look(self, job: JobId) -> Observation:
+        """Where one job stands, asked anew; see `look_at`. Raises ClusterError: none of ours."""
+        _, site = self._known(job)
+        return look_at(self._api, job, site, self._placement_of)
+
     def save_logs(self, job: JobId, folder: Path, mask: Mask = NO_MASK) -> None:
         parent, site = self._known(job)
         listed = self._tracker.job(job) or self._api.get_or_none("job", job, **parent.where)
@@ -231,6 +238,14 @@ class NomadCluster:
         if last is None:
             return b""
         return Logs(self._api, site.where).read(last["ID"], site.main_task, stream, offset)
+
+    def inside(self, job: JobId) -> NomadInside:
+        _, site = self._known(job)
+        last = newest(self._api.get_all("job", job, "allocations", **site.where))
+        state = last.get("ClientStatus") if last else "not placed"
+        if last is None or state != "running":
+            raise ClusterError(f"job {job} does not run", why=f"its allocation is {state}")
+        return NomadInside(self._api, site.where, last["ID"], site.main_task)
 
     def address_of(self, job: JobId) -> str:
         parent = self._parent_of_id(job)

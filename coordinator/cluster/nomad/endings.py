@@ -17,6 +17,7 @@ _OVER = {"complete", "failed", "lost"}
 _DRAINED = "alloc is being migrated"
 _DEREGISTERED = "job update"
 _TOO_LONG = "max_run_duration"
+_KILLED = 137  # exit code of a task that the kernel or Nomad killed
 
 
 @dataclass(frozen=True)
@@ -118,12 +119,24 @@ def _of_task(allocation: Document, main_task: str, stop: StopReason) -> Ending:
     code = int(details.get("exit_code") or 0)
     if code < 0:  # the executor was killed; nobody knows how the process ended
         return Ending(stop=stop, detail=_last_words(state) or "its executor was killed")
+    oom_killed = details.get("oom_killed") == "true"
+    if code == _KILLED and not (oom_killed or stop) and (why := _killing(events)):
+        return Ending(detail=why)
     return Ending(
         exit_code=code,
         signal=int(details.get("signal") or 0),
-        oom_killed=details.get("oom_killed") == "true",
+        oom_killed=oom_killed,
         stop=stop,
     )
+
+
+def _killing(events: Sequence[Document]) -> str:
+    """Why Nomad itself killed the task in its last run; "" = it did not."""
+    began = max((n for n, e in enumerate(events) if e["Type"] == "Started"), default=0)
+    words = {e["Type"]: " ".join((e.get("DisplayMessage") or "").split()) for e in events[began:]}
+    if "Killing" not in words:
+        return ""
+    return words.get("Sibling Task Failed") or words["Killing"] or "killed by Nomad"
 
 
 def _task_state(allocation: Document, main_task: str) -> Document:

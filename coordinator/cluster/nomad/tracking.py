@@ -31,7 +31,7 @@ Document = Mapping[str, Any]
 Where = Mapping[str, str]  # namespace and region, as query parameters
 Place = tuple[tuple[str, str], ...]  # the same, to be compared
 
-_GONE = Observation(Phase.ENDED, ending=Ending(gone=True, detail="Nomad no longer knows the job"))
+GONE = Observation(Phase.ENDED, ending=Ending(gone=True, detail="Nomad no longer knows the job"))
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ class Tracker:
             return None
         if before and before.since is not None and before.started.allocation == run.allocation:
             return before.since
-        began = max(_seconds_of(run.started_at), run.placed_at)
+        began = max(seconds_of(run.started_at), run.placed_at)
         age = max(0.0, self._server_time - began)
         return max(now - age, self._idle_at.get(job, now - age))
 
@@ -255,7 +255,7 @@ class Tracker:
             return Observation(Phase.PENDING, detail=WAITING)
         listed = self._jobs.get(job)
         if listed is None:
-            return _GONE
+            return GONE
         run = self._runs.get(job)
         if run is None or listed["Status"] == "pending":
             self._runs.pop(job, None)  # if it ran before, that was another allocation
@@ -295,7 +295,7 @@ def _date_of(header: str) -> float:
         return 0.0
 
 
-def _seconds_of(moment: str) -> float:
+def seconds_of(moment: str) -> float:
     """Epoch seconds of an RFC 3339 time, whose nanoseconds Python does not read."""
     whole, _, fraction = moment.rstrip("Z").partition(".")
     seconds = datetime.fromisoformat(f"{whole}+00:00").timestamp()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from coordinator.clock import timestamp
 from coordinator.cluster.base import JobId, JobSpec, Observation, Phase, Request, StillHeld
+from coordinator.cluster.inside import Inside
 from coordinator.cluster.simulated.faults import Fault
 from coordinator.cluster.simulated.runs import Run, SimulatedJob
 from coordinator.cluster.simulated.world import World
@@ -156,6 +157,9 @@ class SimulatedCluster:
             return b""
         written = {"stdout": found.runs[-1].stdout, "stderr": found.runs[-1].stderr}[stream]
         return bytes(written[offset:])
+
+    def inside(self, job: JobId) -> Inside:
+        raise ClusterError(f"job {job} cannot be entered", why="it is simulated")
 
     def address_of(self, job: JobId) -> str:
         return f"simulated:{job}"

@@ -1,0 +1,1 @@
+"""Two batches side by side: scores, what changed, speed and cost; for people and for programs."""

@@ -1,0 +1,1 @@
+"""Rows of items in formats for programs, chosen by field and filter."""

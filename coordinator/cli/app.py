@@ -11,6 +11,7 @@ from typing import get_args
 from cyclopts import App, CoercionError, CycloptsError, Parameter
 
 from coordinator import __version__
+from coordinator.cli.contents import HOME_OF, HOMES, list_verbs
 from coordinator.cli.interrupts import say_interrupted
 from coordinator.cli.moments import OPTIONS
 from coordinator.cli.output import Output
@@ -24,37 +25,33 @@ from coordinator.secrecy.screen import masked_screen
 from coordinator.secrecy.sources import in_environment, in_files, in_words
 from coordinator.settings import among
 
-# Verb -> the module that has it: only that one is imported, since most verbs run for less time than
-# all of them take to import. The modules stand in the order of the help.
-HOMES = {
-    "verbs_items": ("items", "test-handler", "model-manifest", "demo"),
-    "verbs_check": ("doctor", "credentials"),
-    "verbs_run": ("submit",),
-    "verbs_resubmit": ("resubmit",),
-    "verbs_plan": ("plan",),
-    "verbs_redo": ("rescore", "rerun"),
-    "verbs_control": ("set", "pause", "resume", "stop"),
-    "verbs_look": ("status", "ls", "job-name"),
-    "verbs_report": ("report",),
-    "verbs_compare": ("compare",),
-    "verbs_explain": ("explain", "why"),
-    "verbs_failures": ("failures",),
-    "verbs_text": ("show",),
-    "verbs_monitor": ("metrics", "bundle"),
-    "verbs_tensorboard": ("tensorboard",),
-    "verbs_debug": ("debug", "run-one"),
-    "verbs_bring": ("logs", "fetch"),
-    "verbs_mend": ("purge", "rm", "rebuild-ledger"),
-    "verbs_score": ("score",),
-    "verbs_nomad": ("register-jobs",),
-    "verbs_completion": ("completion",),
-}
-_HOME_OF = {verb: module for module, verbs in HOMES.items() for verb in verbs}
+FLAGS = ("--help", "-h", "--version")  # without a verb
 
 
 @cache
 def app_of(*modules: str) -> App:
     """The program with the verbs of these modules."""
+    app = _no_verbs()
+    for module in modules:
+        import_module(f"coordinator.cli.{module}").add_to(app)
+        for verb, group in HOMES[module].items():
+            app[verb].group = (group,)
+    return app
+
+
+def whole_app() -> App:
+    """The program with all its verbs."""
+    return app_of(*HOMES)
+
+
+def contents() -> App:
+    """The program with the names of its verbs, for the page that lists them."""
+    app = _no_verbs()
+    list_verbs(app)
+    return app
+
+
+def _no_verbs() -> App:
     app = App(
         name="coordinator",
         version=__version__,
@@ -64,25 +61,31 @@ def app_of(*modules: str) -> App:
         suppress_keyboard_interrupt=False,  # `run` says more than nothing
         default_parameter=Parameter(name_transform=str.lower, show_default=False),
     )
-    for flag in ("--help", "--version"):
+    for flag in FLAGS:
         app[flag].group = (OPTIONS,)
-    for module in modules:
-        import_module(f"coordinator.cli.{module}").add_to(app)
     return app
 
 
-def whole_app() -> App:
-    """The program with all its verbs."""
-    return app_of(*HOMES)
-
-
 def _app_for(argv: list[str]) -> App:
-    home = _HOME_OF.get(argv[0]) if argv else None
-    app = app_of(home) if home else whole_app()
+    first = argv[0] if argv else "--help"
+    if first in HOME_OF:
+        app = app_of(HOME_OF[first])
+    elif first in FLAGS:
+        app = contents()
+    else:
+        raise _no_verb(first)
     if not gc.isenabled():  # see `main`
         gc.freeze()
         gc.enable()
     return app
+
+
+def _no_verb(word: str) -> UsageError:
+    typed = for_terminal(word)
+    if word.startswith("-"):
+        return UsageError(f"a verb is missing before {typed}", hint="coordinator --help lists them")
+    known = among(typed, HOME_OF, "verb", len(HOME_OF), "coordinator --help")
+    return UsageError(f"there is no verb {typed!r}", hint=known)
 
 
 def run(argv: list[str]) -> int:
@@ -119,7 +122,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _usage_error(error: CycloptsError, argv: list[str]) -> UsageError:
-    verb = argv[0] if argv and argv[0] in _HOME_OF else ""
+    verb = argv[0] if argv and argv[0] in HOME_OF else ""
     if isinstance(error, CoercionError) and error.token and _is_kind(error.target_type):
         typed = for_terminal(error.token.value)
         known = among(typed, map(str, FailureKind), "kind", len(FailureKind), "coordinator explain")

@@ -4,26 +4,27 @@ import inspect
 from collections.abc import Callable
 from typing import Annotated
 
-from cyclopts import App, Group, Parameter
+from cyclopts import App, Parameter
+
+from coordinator.cli.contents import verb_name
 
 _BATCHES, _LANGUAGES = {"batch", "a"}, {"source_language", "target_language"}
 _OFFERED = {*_BATCHES, *_LANGUAGES, "b", "batch_name", "item", "items"}
 
 
-def add_verb(app: App, function: Callable[..., int], group: Group | None = None) -> None:
+def add_verb(app: App, function: Callable[..., int]) -> None:
     """Add `function` as a verb; what follows `Examples:` in its docstring is shown first.
 
-    A trailing underscore is no part of its name. The tests run every example: see `examples_of`.
+    The tests run every example: see `examples_of`.
     """
     _have_offered(function)
     text = inspect.cleandoc(function.__doc__ or "")
     examples = "".join(f"  {example}\n" for example in examples_of(function))
     app.command(
         function,
-        name=function.__name__.rstrip("_").replace("_", "-"),
+        name=verb_name(function.__name__),
         help=text.partition("\nExamples:\n")[0].strip(),
         help_prologue=f"Examples:\n{examples}",
-        group=group,
     )
 
 

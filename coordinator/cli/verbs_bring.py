@@ -10,7 +10,6 @@ from rich.text import Text
 
 from coordinator.bootstrap import make_clock
 from coordinator.cli.live import Checking
-from coordinator.cli.moments import LOOK, WHY
 from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
@@ -23,8 +22,8 @@ from coordinator.errors import ExitCode, UsageError
 
 
 def add_to(app: App) -> None:
-    add_verb(app, logs, WHY)
-    add_verb(app, fetch, LOOK)
+    add_verb(app, logs)
+    add_verb(app, fetch)
 
 
 def logs(

@@ -8,7 +8,6 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.moments import PREPARE, STEER
 from coordinator.cli.options import NO_COMMON, ClusterName, Common, NomadAddr
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
@@ -20,8 +19,8 @@ from coordinator.errors import ExitCode
 
 
 def add_to(app: App) -> None:
-    add_verb(app, doctor, PREPARE)
-    add_verb(app, credentials, STEER)
+    add_verb(app, doctor)
+    add_verb(app, credentials)
 
 
 def doctor(

@@ -7,7 +7,6 @@ from cyclopts import App, Parameter
 
 from coordinator.bootstrap import make_clock
 from coordinator.cli.live import Checking
-from coordinator.cli.moments import SCORES
 from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output, write_file
 from coordinator.cli.verb import add_verb
@@ -28,7 +27,7 @@ _MOST_SAMPLES = 1_000_000
 
 
 def add_to(app: App) -> None:
-    add_verb(app, compare, SCORES)
+    add_verb(app, compare)
 
 
 def compare(

@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from coordinator.cli.moments import SHELL
 from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
@@ -19,7 +18,7 @@ _THEN = {
 
 
 def add_to(app: App) -> None:
-    add_verb(app, completion, SHELL)
+    add_verb(app, completion)
 
 
 def completion(

@@ -6,7 +6,6 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.moments import STEER
 from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
 from coordinator.cli.show import resume_command
@@ -21,7 +20,7 @@ BatchArgument = Annotated[str, Parameter(help="the batch")]
 
 def add_to(app: App) -> None:
     for verb in (set_, pause, resume, stop):
-        add_verb(app, verb, STEER)
+        add_verb(app, verb)
 
 
 def set_(

@@ -7,7 +7,6 @@ from cyclopts import App, Parameter
 
 from coordinator.bootstrap import make_clock
 from coordinator.cli.debug_shown import Screen, looked_lines, ran_lines, welcome_lines
-from coordinator.cli.moments import DEBUG
 from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
@@ -22,8 +21,8 @@ ItemArgument = Annotated[str, Parameter(help="the item")]
 
 
 def add_to(app: App) -> None:
-    add_verb(app, debug, DEBUG)
-    add_verb(app, run_one, DEBUG)
+    add_verb(app, debug)
+    add_verb(app, run_one)
 
 
 def debug(

@@ -7,7 +7,6 @@ from cyclopts import App, Parameter
 from rich.table import Table
 from rich.text import Text
 
-from coordinator.cli.moments import WHY
 from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
@@ -24,8 +23,8 @@ _WIDEST = max(map(len, FailureKind))
 
 
 def add_to(app: App) -> None:
-    add_verb(app, explain, WHY)
-    add_verb(app, why, WHY)
+    add_verb(app, explain)
+    add_verb(app, why)
 
 
 def explain(

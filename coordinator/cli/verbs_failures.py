@@ -10,7 +10,6 @@ from rich.text import Text
 
 from coordinator.bootstrap import make_clock
 from coordinator.cli.live import Checking
-from coordinator.cli.moments import WHY
 from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
@@ -23,7 +22,7 @@ from coordinator.reports.failures import DistinctError, Example, Failures, Wante
 
 
 def add_to(app: App) -> None:
-    add_verb(app, failures, WHY)
+    add_verb(app, failures)
 
 
 def failures(

@@ -12,7 +12,6 @@ from rich.text import Text
 from coordinator.bootstrap import make_clock
 from coordinator.catalog import count_items, make_collection, open_source, show_item
 from coordinator.cli.live import Checking, Display, watch_of
-from coordinator.cli.moments import PREPARE
 from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
 from coordinator.cli.show import outcome_lines
@@ -34,14 +33,18 @@ from coordinator.secrecy.sources import in_address
 
 
 def add_to(app: App) -> None:
-    items = App(name="items", help="Make, count and show items.", group=PREPARE)
-    add_verb(items, from_text)
-    add_verb(items, count)
-    add_verb(items, show)
-    app.command(items)
-    add_verb(app, test_handler, PREPARE)
-    add_verb(app, model_manifest, PREPARE)
-    add_verb(app, demo, PREPARE)
+    app.command(items())
+    add_verb(app, test_handler)
+    add_verb(app, model_manifest)
+    add_verb(app, demo)
+
+
+def items() -> App:
+    """Make, count and show items."""
+    app = App(name="items", help=items.__doc__)
+    for verb in (from_text, count, show):
+        add_verb(app, verb)
+    return app
 
 
 def from_text(

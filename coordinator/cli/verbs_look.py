@@ -7,7 +7,6 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.moments import LOOK
 from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
 from coordinator.cli.show import SHOWN_FAILED, batches_table, status_lines
@@ -22,9 +21,9 @@ from coordinator.errors import BadInput, ExitCode, UsageError
 
 
 def add_to(app: App) -> None:
-    add_verb(app, status, LOOK)
-    add_verb(app, ls, LOOK)
-    add_verb(app, job_name, LOOK)
+    add_verb(app, status)
+    add_verb(app, ls)
+    add_verb(app, job_name)
 
 
 def status(

@@ -6,7 +6,6 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.moments import CLEAN_UP, MEND
 from coordinator.cli.options import NO_COMMON, Common, one_name
 from coordinator.cli.output import Output
 from coordinator.cli.show import resume_command
@@ -20,9 +19,9 @@ from coordinator.errors import ExitCode
 
 
 def add_to(app: App) -> None:
-    add_verb(app, purge, CLEAN_UP)
-    add_verb(app, rm, CLEAN_UP)
-    add_verb(app, rebuild_ledger, MEND)
+    add_verb(app, purge)
+    add_verb(app, rm)
+    add_verb(app, rebuild_ledger)
 
 
 def purge(

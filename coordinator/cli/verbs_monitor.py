@@ -8,7 +8,6 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.moments import LOOK, WHY
 from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
@@ -19,8 +18,8 @@ from coordinator.errors import ExitCode, UsageError
 
 
 def add_to(app: App) -> None:
-    add_verb(app, metrics, LOOK)
-    add_verb(app, bundle, WHY)
+    add_verb(app, metrics)
+    add_verb(app, bundle)
 
 
 def metrics(

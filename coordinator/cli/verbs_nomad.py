@@ -5,7 +5,6 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from coordinator.cli.moments import PREPARE
 from coordinator.cli.options import NO_COMMON, Common, NomadAddr, one_name
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
@@ -15,7 +14,7 @@ from coordinator.errors import ExitCode
 
 
 def add_to(app: App) -> None:
-    add_verb(app, register_jobs, PREPARE)
+    add_verb(app, register_jobs)
 
 
 def register_jobs(

@@ -5,7 +5,6 @@ from typing import Annotated
 from cyclopts import App, Parameter, validators
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.moments import LOOK
 from coordinator.cli.options import NO_COMMON, Common, one_name
 from coordinator.cli.outlook import outlook_lines
 from coordinator.cli.output import Output
@@ -15,7 +14,7 @@ from coordinator.errors import ExitCode
 
 
 def add_to(app: App) -> None:
-    add_verb(app, plan, LOOK)
+    add_verb(app, plan)
 
 
 def plan(

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.moments import RUN
 from coordinator.cli.options import NO_COMMON, Common, one_name
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
@@ -35,8 +34,8 @@ Planning = Callable[[Settings, "Wanted", Clock], "RedoPlan"]
 
 
 def add_to(app: App) -> None:
-    add_verb(app, rescore, RUN)
-    add_verb(app, rerun, RUN)
+    add_verb(app, rescore)
+    add_verb(app, rerun)
 
 
 def rescore(

@@ -8,7 +8,6 @@ from cyclopts import App, Parameter
 from coordinator.bootstrap import make_clock
 from coordinator.cli.exported import NO_EXPORT, Export, export
 from coordinator.cli.live import Checking
-from coordinator.cli.moments import LOOK
 from coordinator.cli.options import NO_COMMON, Common, one_name
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
@@ -20,7 +19,7 @@ from coordinator.reports.render import render
 
 
 def add_to(app: App) -> None:
-    add_verb(app, report, LOOK)
+    add_verb(app, report)
 
 
 def report(

@@ -6,7 +6,6 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.moments import MEND
 from coordinator.cli.options import NO_COMMON, Common, one_name
 from coordinator.cli.output import Output, write_file
 from coordinator.cli.verb import add_verb
@@ -16,7 +15,7 @@ from coordinator.errors import ExitCode, UsageError
 
 
 def add_to(app: App) -> None:
-    add_verb(app, resubmit, MEND)
+    add_verb(app, resubmit)
 
 
 def resubmit(

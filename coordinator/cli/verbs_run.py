@@ -8,7 +8,6 @@ from cyclopts import App, Group, Parameter, validators
 
 from coordinator.bootstrap import make_clock
 from coordinator.cli.live import Checking
-from coordinator.cli.moments import RUN
 from coordinator.cli.options import (
     NO_COMMON,
     NO_INFERENCE,
@@ -36,7 +35,7 @@ _WHAT = Group("What to run", sort_key=1)
 
 
 def add_to(app: App) -> None:
-    add_verb(app, submit, RUN)
+    add_verb(app, submit)
 
 
 def submit(

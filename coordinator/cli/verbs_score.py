@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter, validators
 
 from coordinator.cli.live import Scoring
-from coordinator.cli.moments import SCORES
 from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
@@ -24,7 +23,7 @@ _SHOWN = 20  # problems on a screen
 
 
 def add_to(app: App) -> None:
-    add_verb(app, score, SCORES)
+    add_verb(app, score)
 
 
 def score(

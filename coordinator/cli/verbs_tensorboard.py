@@ -9,7 +9,6 @@ from typing import Annotated
 from cyclopts import App, Parameter, validators
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.moments import LOOK
 from coordinator.cli.options import NO_COMMON, Common, one_name
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
@@ -30,7 +29,7 @@ Port = Annotated[
 
 
 def add_to(app: App) -> None:
-    add_verb(app, tensorboard, LOOK)
+    add_verb(app, tensorboard)
 
 
 def tensorboard(

@@ -8,7 +8,6 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.bootstrap import make_clock
-from coordinator.cli.moments import SCORES
 from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
 from coordinator.cli.verb import add_verb
@@ -19,7 +18,7 @@ from coordinator.errors import ExitCode
 
 
 def add_to(app: App) -> None:
-    add_verb(app, show, SCORES)
+    add_verb(app, show)
 
 
 def show(

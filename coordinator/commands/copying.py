@@ -3,8 +3,6 @@
 import shutil
 from pathlib import Path
 
-import stamina
-
 from coordinator.errors import StorageUnavailable
 from coordinator.files import aside
 from coordinator.storage import Storage
@@ -12,7 +10,6 @@ from coordinator.storage import Storage
 _CHUNK = 1 << 20
 
 
-@stamina.retry(on=StorageUnavailable, attempts=4)
 def copied(storage: Storage, key: str, target: Path) -> int:
     """Bring one object to `target`; its size in bytes.
 
@@ -20,6 +17,12 @@ def copied(storage: Storage, key: str, target: Path) -> int:
         OSError: the file cannot be written.
         ObjectMissing, StorageError: it cannot be read.
     """
+    from coordinator.storage.again import again  # takes a while to import
+
+    return again(on=StorageUnavailable)(_copied)(storage, key, target)
+
+
+def _copied(storage: Storage, key: str, target: Path) -> int:
     with aside(target) as sink, storage.open(key) as source:
         shutil.copyfileobj(source, sink, _CHUNK)
         return sink.tell()

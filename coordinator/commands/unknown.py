@@ -40,4 +40,5 @@ def _near(ledger: Ledger, item: str) -> str:
 
 def _candidates(ledger: Ledger, item: str) -> Iterator[str]:
     """Those that begin alike, wherever in the list they stand; then the first of the list."""
-    return iter(dict.fromkeys(chain(ledger.ids_around(item), ledger.item_ids())))
+    around = dict.fromkeys(ledger.ids_around(item))
+    return chain(around, (name for name in ledger.item_ids() if name not in around))

@@ -11,7 +11,6 @@ import faulthandler
 import os
 import signal
 import sys
-import sysconfig
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,10 +20,9 @@ from types import FrameType
 from coordinator.debugging import folder as files
 from coordinator.debugging.asking import ask_all
 from coordinator.debugging.folder import Process, debug_folder
+from coordinator.debugging.own_code import own_folders
 
-_PACKAGE = str(Path(__file__).resolve().parent.parent)
 _LARGEST = 1 << 20  # bytes of stacks that are kept
-_LIBRARIES = ("stdlib", "platstdlib", "purelib", "platlib")
 
 
 class Answerer:
@@ -137,12 +135,6 @@ def heed_own_signals() -> None:
     if _known is not None and _known.own_code_has_signals():
         _known.withdraw()
         _known = None
-
-
-def own_folders() -> tuple[str, ...]:
-    """Folders of code that is nobody's handler."""
-    libraries = {sysconfig.get_path(name) for name in _LIBRARIES}
-    return tuple(sorted({_PACKAGE, *(os.path.realpath(path) for path in libraries), *libraries}))
 
 
 def _new_file(path: Path) -> int:

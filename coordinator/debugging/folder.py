@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from coordinator.debugging.own_code import lies_in
+
 NAME = "debug"
 STACKS, TAKEN, WISH, SOCKET = ".stacks", ".taken", ".wish", ".pdb"
 LOCAL_JOB, NOMAD_TASK = "COORDINATOR_JOB_FOLDER", "NOMAD_TASK_DIR"  # variables of a job
@@ -52,7 +54,7 @@ class Process:
 
     def is_own(self, file: str) -> bool:
         """Whether `file` is no user's code."""
-        return file.startswith(("<", *(f"{folder}/" for folder in self.own)))
+        return lies_in(file, self.own)
 
 
 def process_in(data: bytes) -> Process | None:

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from coordinator.debugging import answering
 from coordinator.debugging import folder as files
+from coordinator.debugging.own_code import lies_in, own_folders
 from coordinator.debugging.standstill import is_attached
 
 COMES = 10.0  # seconds for the one who wished for it to come
@@ -36,10 +36,10 @@ def open_prompt(folder: Path, pid: int, frame: FrameType) -> None:
 
 def _shown(frame: FrameType) -> FrameType:
     """The innermost frame of the user's code, if there is one."""
-    own = tuple(f"{folder}/" for folder in answering.own_folders())
+    own = own_folders()
     at: FrameType | None = frame
     while at is not None:
-        if not at.f_code.co_filename.startswith(("<", *own)):
+        if not lies_in(at.f_code.co_filename, own):
             return at
         at = at.f_back
     return frame

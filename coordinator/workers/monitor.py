@@ -19,7 +19,7 @@ from coordinator.workers.logs import WorkerLog
 _COST = 50  # a look is followed by so many times its own duration without one
 _SAVE_COST = 20  # the same for putting the series in place
 _SAVE_SECONDS = 60.0
-_FRESH = 0.5  # seconds: items that are shorter share a look
+_FRESH = 0.5  # seconds: items that end within it share a look
 _PATIENCE = 1.0  # seconds: a driver that hangs holds up no item
 _FAREWELL = 10.0  # seconds for the last look and save
 
@@ -56,7 +56,7 @@ class Monitor:
             return {}
         try:
             rows = self._series.rows
-            if not rows or rows[-1].time <= min(began, time.time() - _FRESH):
+            if not rows or rows[-1].time <= time.time() - _FRESH:
                 self._look()
             latest = min(began, self._series.rows[-1].time - 1e-3) if self._series.rows else began
             found = self._series.since(latest)

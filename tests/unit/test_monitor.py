@@ -108,13 +108,13 @@ def test_what_is_no_series_is_refused(data: bytes) -> None:
 
 # looking
 
-BURN = "import time; end = time.process_time() + 0.5\nwhile time.process_time() < end: pass"
+BURN = "import time; end = time.process_time() + {}\nwhile time.process_time() < end: pass"
 
 
 def test_what_processes_used_that_have_ended_is_counted() -> None:
     """At least what the child burned, and no more than there are cores for."""
     sampler = Sampler({"CUDA_VISIBLE_DEVICES": ""})
-    subprocess.run([sys.executable, "-c", BURN], check=True)
+    subprocess.run([sys.executable, "-c", BURN.format(0.55)], check=True)
     found = sampler.look()
     assert 0.5 <= of(found, "cores") * found.seconds < 1.5
     after = sampler.look()
@@ -319,12 +319,13 @@ def test_each_item_carries_what_it_used(tmp_path: Path, script: str) -> None:
 
 
 def test_an_item_that_burns_is_told_from_one_that_sleeps(tmp_path: Path) -> None:
-    burn = f'"{sys.executable}" -c "{BURN}"'
+    """All but the last half second is looked at, however seldom the busy machine lets it."""
+    burn = f'"{sys.executable}" -c "{BURN.format(2.0)}"'
     run_worker(str(tmp_path / "burn"), handed(tmp_path / "burn", burn, ["one"], interval=0.1))
-    run_worker(str(tmp_path / "sleep"), handed(tmp_path / "sleep", "sleep 0.5", ["one"], 0.1))
+    run_worker(str(tmp_path / "sleep"), handed(tmp_path / "sleep", "sleep 2", ["one"], 0.1))
     facts = [facts_of(tmp_path / name, "one") for name in ("burn", "sleep")]
     burnt, slept = (each["resources"]["cores"]["mean"] * each["seconds"] for each in facts)
-    assert burnt > 0.4 > slept  # seconds of a core
+    assert burnt > 1.2 > slept  # seconds of a core
 
 
 def test_nothing_is_measured_unasked(tmp_path: Path) -> None:

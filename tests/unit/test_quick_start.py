@@ -34,6 +34,12 @@ def test_no_verb_imports_anything_slow_before_it_is_called() -> None:
     assert not found & SLOW
 
 
+def test_the_page_of_all_verbs_imports_none_of_them() -> None:
+    found = imported_by("from coordinator.cli.app import contents; contents()")
+    assert "coordinator.cli.contents" in found
+    assert not any(module.startswith("coordinator.cli.verbs_") for module in found)
+
+
 @pytest.mark.parametrize("module", ["verbs_look", "verbs_explain"])
 def test_verbs_that_look_import_nothing_that_drives(module: str) -> None:
     found = imported_by(f"from coordinator.cli.app import app_of; app_of({module!r})")

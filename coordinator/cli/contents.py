@@ -76,4 +76,4 @@ def _summaries(path: Path) -> dict[str, str]:
 
 
 def _first_paragraph(text: str) -> str:
-    return inspect.cleandoc(text).partition("\n\n")[0]
+    return " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())

@@ -23,9 +23,14 @@ def add_verb(app: App, function: Callable[..., int]) -> None:
     app.command(
         function,
         name=verb_name(function.__name__),
-        help=text.partition("\nExamples:\n")[0].strip(),
+        help=_unwrapped(text.partition("\nExamples:\n")[0]),
         help_prologue=f"Examples:\n{examples}",
     )
+
+
+def _unwrapped(text: str) -> str:
+    """The paragraphs, a line each: the terminal may be narrower or wider than the docstring."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n"))
 
 
 def _have_offered(function: Callable[..., int]) -> None:

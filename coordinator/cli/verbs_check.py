@@ -64,6 +64,7 @@ def credentials(
     coordinator credentials my-batch
     """
     output = Output(as_json=common.json)
+    output.say("looking for the AWS credentials of this shell")
     found = hand_in(common.load(), batch, make_clock())
     output.result(found.to_json(), *_handed_in_lines(found))
     return ExitCode.OK

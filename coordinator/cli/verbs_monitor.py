@@ -89,6 +89,7 @@ def bundle(
     """
     output = Output(as_json=common.json)
     path = out or Path(f"{batch}-bundle.tar.gz")
+    output.say(f"gathering what there is of {batch}")
     made = bundling.bundle(common.load(), batch, make_clock())
     contents = {name: len(data) for name, data in made.files.items()}
     for name, size in contents.items():

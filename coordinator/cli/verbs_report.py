@@ -63,6 +63,7 @@ def report(
     """
     output, settings, clock = Output(as_json=common.json), common.load(), make_clock()
     name = one_name(batch, batch_name) if batch or batch_name else None
+    output.say(f"reading logs in {common.log_dir or settings.log_dir}")
     if wish := rows.wish():
         if report_dir or tensorboard:
             raise UsageError(
@@ -82,7 +83,6 @@ def report(
             )
         export(output, items, wish, rows.out)
         return rows.code(items.summary)
-    output.say(f"reading logs in {common.log_dir or settings.log_dir}")
     with Checking(output) as checking:
         made = write_report(
             settings,

@@ -27,6 +27,12 @@ Port = Annotated[
     ),
 ]
 
+_NO_CURVES = (
+    "  try   a handler that writes event files to $COORDINATOR_TENSORBOARD_DIR;"
+    " --monitoring_interval_seconds of submit, for what jobs use;",
+    "        --filters, for items in other states",
+)
+
 
 def add_to(app: App) -> None:
     add_verb(app, tensorboard)
@@ -104,17 +110,18 @@ def _listed(items: str | None) -> frozenset[str] | None:
 def _run(output: Output, asked: gathering.Asked, address: tuple[str, int] | None) -> None:
     """Without an address until the batch is finished, else until it is interrupted."""
     rounds: list[gathering.Round] = []  # the newest
+    stop, until_finished = threading.Event(), address is None
     with ExitStack() as stack:
 
         def on_round(found: gathering.Round) -> None:
             if not rounds and address:
                 shown = stack.enter_context(boards.board(asked.folder, *address))
                 _say_where(output, asked, shown.url)
-            if not rounds or rounds[0].line != found.line:
+            is_last = until_finished and found.is_finished  # it is the result
+            if not is_last and (not rounds or rounds[0].line != found.line):
                 output.say(f"{found.line}  in {asked.folder}")
             rounds[:] = [found]
 
-        stop, until_finished = threading.Event(), address is None
         last = gathering.gather(
             asked, output.say, on_round, until_finished=until_finished, stop=stop
         )
@@ -137,8 +144,10 @@ def _say_what(output: Output, asked: gathering.Asked, found: gathering.Round) ->
         "diagnostics": found.diagnostics,
         "left_out": found.collected.left_out,
     }
-    hint = f"  tensorboard --logdir {asked.folder}" if found.collected.runs else ""
-    output.result({"tensorboard": document}, f"{found.line}  in {asked.folder}{hint}")
+    is_empty = not found.collected.runs and not found.diagnostics
+    show = "" if is_empty else f"  tensorboard --logdir {asked.folder}"
+    hints = _NO_CURVES if is_empty else ()
+    output.result({"tensorboard": document}, f"{found.line}  in {asked.folder}{show}", *hints)
 
 
 @contextmanager

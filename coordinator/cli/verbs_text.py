@@ -1,6 +1,6 @@
 """The verb that shows sentences: show."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from cyclopts import App, Parameter, validators
@@ -15,6 +15,8 @@ from coordinator.cli.words import plural
 from coordinator.commands.sentences import Sentence, Shown, Wanted, sentences
 from coordinator.domain.shown import for_terminal as safe
 from coordinator.errors import ExitCode
+
+_TEXTS = ("source", "reference", "translation")
 
 
 def add_to(app: App) -> None:
@@ -77,10 +79,11 @@ def _heading(found: Shown) -> Text:
 def _lines(found: Shown) -> Iterator[Text | Table]:
     for why in found.missing:
         yield Text(f"! {safe(why)}", "yellow")
+    there = [n for n in _TEXTS if any(getattr(s, n) is not None for s in found.sentences)]
     for sentence in found.sentences:
         yield Text()
         yield _sentence_head(sentence, found.metric)
-        yield _texts_table(sentence)
+        yield _texts_table(sentence, there)
 
 
 def _sentence_head(sentence: Sentence, metric: str) -> Text:
@@ -92,12 +95,12 @@ def _sentence_head(sentence: Sentence, metric: str) -> Text:
     return line
 
 
-def _texts_table(sentence: Sentence) -> Table:
+def _texts_table(sentence: Sentence, names: Sequence[str]) -> Table:
     """Each text behind its name, so that a line begins left to right whatever its script."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for name in ("source", "reference", "translation"):
+    for name in names:
         text: str | None = getattr(sentence, name)
         shown = Text("none", "dim italic") if text is None else Text(safe(text))
         table.add_row(Text(f"  {name}", "dim"), shown)

@@ -52,7 +52,7 @@ def logs_of(
     Raises:
         BadInput: there are no logs, or of several batches.
     """
-    with logs_at_hand(log_dir or settings.log_dir, on_progress) as here:
+    with logs_at_hand(log_dir or settings.log_dir, on_progress, [batch] if batch else []) as here:
         name = batch or find_batch(here, None).name
         known = known_record(settings, name, clock)
         folder = here if log_dir or not known else Path(known.log_dir)

@@ -51,7 +51,7 @@ def compare(
     Raises:
         BadInput: a batch without logs, or without scores; or a test was asked for that cannot be.
     """
-    with logs_at_hand(settings.log_dir, on_progress) as logs:
+    with logs_at_hand(settings.log_dir, on_progress, [a, b]) as logs:
         facts = [_facts(settings, name, clock, logs, on_progress) for name in (a, b)]
     common = sorted(facts[0].scores.keys() & facts[1].scores.keys())
     seen, unknown = _seen(settings, facts, clock, common, test, samples, on_progress)

@@ -113,17 +113,21 @@ def entered(
     finally:
         ledger.close()
     if chosen.dispatch.state is None or not chosen.dispatch.job_id:
-        raise BadInput(
-            f"{item} is not being worked on",
-            why=f"attempt {chosen.attempt} of {chosen.step} has ended, or was not sent yet",
-            hint=f"coordinator status {batch} {item}; coordinator run-one {batch} {item} runs it"
-            " here",
-        )
+        raise _not_at_work(batch, item, chosen)
     cluster = make_cluster(settings, venue)
     try:
         yield Running(batch, item, chosen, cluster.inside(JobId(chosen.dispatch.job_id)))
     finally:
         cluster.close()
+
+
+def _not_at_work(batch: str, item: str, chosen: Chosen) -> BadInput:
+    attempt, what = f"attempt {chosen.attempt} of {chosen.step}", f"{item} is not being worked on"
+    if chosen.dispatch.state is None:
+        hint = f"coordinator why {batch} {item}; coordinator run-one {batch} {item} runs it here"
+        return BadInput(what, why=f"{attempt} has ended", hint=hint)
+    hint = "the same again in a moment"
+    return BadInput(what, why=f"{attempt} is only about to be sent", hint=hint)
 
 
 def look(running: Running, say: Callable[[str], None] = lambda _: None) -> Looked:

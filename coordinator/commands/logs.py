@@ -76,20 +76,15 @@ def choose(ledger: Ledger, request: LogRequest) -> Chosen:
     if not history:
         raise no_item(ledger, request.batch, request.item)
     steps = record_of(ledger).steps
-    sent = [
+    sent = [row for row in history if row["dispatch"] is not None]
+    wanted = [
         row
-        for row in history
-        if row["dispatch"] is not None
-        and request.step in (None, steps[row["step"]])
-        and request.attempt in (None, row["number"])
+        for row in sent
+        if request.step in (None, steps[row["step"]]) and request.attempt in (None, row["number"])
     ]
-    if not sent:
-        raise BadInput(
-            f"{request.item} has no such log",
-            why=_attempts_in_words(history, steps),
-            hint=f"coordinator status {request.batch} {request.item} lists its attempts",
-        )
-    row = sent[-1]
+    if not wanted:
+        raise _none_wanted(request, sent, steps)
+    row = wanted[-1]
     dispatch = ledger.dispatch(row["dispatch"])
     attempts = ledger.attempts_of(dispatch)
     pack = tuple(attempt.item.id for attempt in attempts)
@@ -240,7 +235,19 @@ class _Reader:
                 yield LogLine(self._stream, text)
 
 
-def _attempts_in_words(history: list[dict[str, Any]], steps: tuple[str, ...]) -> str:
-    return "its attempts: " + ", ".join(
-        f"{steps[row['step']]} {row['number']} ({row['state']})" for row in history
+def _none_wanted(
+    request: LogRequest, sent: list[dict[str, Any]], steps: tuple[str, ...]
+) -> BadInput:
+    """What to say of an item that was not sent at all, or not as it is asked for."""
+    if not sent:
+        return BadInput(
+            f"{request.item} was not sent to the cluster yet",
+            why="so nothing was written, and nothing runs",
+            hint=f"coordinator why {request.batch} {request.item} says what it waits for",
+        )
+    attempts = (f"{steps[row['step']]} {row['number']} ({row['state']})" for row in sent)
+    return BadInput(
+        f"{request.item} has no such attempt",
+        why=f"those that were sent: {', '.join(attempts)}",
+        hint=f"coordinator status {request.batch} {request.item} lists all its attempts",
     )

@@ -1,7 +1,7 @@
 """Log trees that lie in a bucket: a copy of them, for as long as somebody reads."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,8 +9,10 @@ from coordinator.commands.copying import copied
 from coordinator.domain.names import MAX_FILE_NAME_BYTES
 from coordinator.errors import BadInput, Problem, UsageError
 from coordinator.parallel import ordered_map
+from coordinator.reports.batches import BATCH_MARKS
 from coordinator.reports.tree import OnProgress
 from coordinator.storage import Storage, open_storage
+from coordinator.storage.keys import is_key
 
 _LANES = 16
 _MOST_SHOWN = 20
@@ -24,8 +26,15 @@ def address_of(log_dir: Path) -> str:
 
 
 @contextmanager
-def logs_at_hand(log_dir: Path, on_progress: OnProgress) -> Iterator[Path]:
+def logs_at_hand(
+    log_dir: Path, on_progress: OnProgress, batches: Sequence[str] = ()
+) -> Iterator[Path]:
     """The folder, or a copy of what lies below its address, removed in the end.
+
+    Args:
+        log_dir: a folder, or s3://bucket/prefix.
+        on_progress: hears what is done: what, how many, of how many.
+        batches: only these are asked for; () = whatever lies there.
 
     Raises:
         BadInput: nothing lies there, or a key there cannot be a path here.
@@ -38,7 +47,8 @@ def logs_at_hand(log_dir: Path, on_progress: OnProgress) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="logs-") as scratch:
         folder = Path(scratch) / address.rstrip("/").rpartition("/")[2]
         try:
-            _copy(open_storage(address), address, folder, on_progress)
+            storage = open_storage(address)
+            _copy(storage, _keys(storage, batches), address, folder, on_progress)
         except OSError as error:
             raise UsageError(
                 f"the logs at {address} cannot be copied to {scratch}",
@@ -48,8 +58,21 @@ def logs_at_hand(log_dir: Path, on_progress: OnProgress) -> Iterator[Path]:
         yield folder
 
 
-def _copy(storage: Storage, address: str, folder: Path, on_progress: OnProgress) -> None:
-    keys = list(storage.list(""))
+def _keys(storage: Storage, batches: Sequence[str]) -> list[str]:
+    """Those of the batches, where each has a folder there; else all."""
+    own = [list(storage.list(f"{batch}/")) for batch in batches if is_key(batch)]
+    if own and len(own) == len(batches) and all(map(_has_batch, own, batches)):
+        return [key for keys in own for key in keys]
+    return list(storage.list(""))
+
+
+def _has_batch(keys: Sequence[str], batch: str) -> bool:
+    return any(f"{batch}/{mark}" in keys for mark in BATCH_MARKS)
+
+
+def _copy(
+    storage: Storage, keys: Sequence[str], address: str, folder: Path, on_progress: OnProgress
+) -> None:
     if not keys:
         raise BadInput(
             f"there are no logs at {address}", hint="check the bucket and the prefix of --log_dir"

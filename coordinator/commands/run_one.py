@@ -129,7 +129,9 @@ def _handoff(origin: Storage, key: str, item: str) -> bytes:
         return origin.read(key)
     except ObjectMissing as error:
         raise BadInput(
-            f"the handoff of {item} is not there any more", why=f"no {key} in {origin.uri}"
+            f"the handoff of {item} is not there any more",
+            why=f"no {key} in {origin.uri}",
+            hint="it went with the batch's outputs: run-one needs them",
         ) from error
 
 

@@ -9,7 +9,7 @@ from coordinator.reports.run_list import ITEMS_FILE
 from coordinator.settings import among
 
 BATCH_FILE = "batch.json"
-_MARKS = {BATCH_FILE, ITEMS_FILE, "coordinator.log"}
+BATCH_MARKS = {BATCH_FILE, ITEMS_FILE, "coordinator.log"}
 _MOST_NAMED = 10
 
 
@@ -64,7 +64,7 @@ def _is_batch(folder: Path) -> bool:
     except OSError:
         return False
     return (
-        bool(names & _MARKS)
+        bool(names & BATCH_MARKS)
         or any(folder.glob("*/*/dispatch.json"))
         or any(folder.glob("*/dispatch-[[]*"))  # of another batch system, to be read by rules
     )

@@ -154,7 +154,7 @@ def test_an_item_that_nobody_works_on_is_no_item_to_debug(place: Workplace) -> N
     assert done.returncode == 2
     error = json.loads(done.stdout)["error"]
     assert error["message"] == f"{ITEM} is not being worked on"
-    assert "run-one" in error["hint"]
+    assert error["why"] == "attempt 1 of translate has ended" and "run-one" in error["hint"]
 
 
 def typed(place: Workplace, commands: str) -> "subprocess.CompletedProcess[str]":

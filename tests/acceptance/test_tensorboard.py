@@ -141,8 +141,8 @@ def test_curves_of_running_and_completed_items_are_shown_and_of_failed_ones_not(
         assert set(tags[completed]) == {f"loss/{COMPLETED}"}
         drawn = [1 / n for n in range(1, 11)]
         assert scalars(url, completed, f"loss/{COMPLETED}") == pytest.approx(drawn)
+        wait_until(lambda: len(scalars(url, running_item, f"loss/{RUNNING}")) >= 10)
         shown = len(scalars(url, running_item, f"loss/{RUNNING}"))
-        assert shown >= 10
         wait_until(lambda: len(scalars(url, running_item, f"loss/{RUNNING}")) > shown + 5)
         assert any(tag.startswith("cores/translate/") for tag in tags["Diagnostics"])
 
@@ -170,6 +170,9 @@ def test_failed_items_are_there_when_they_are_asked_for(place: Workplace, done: 
         "tensorboard", "live", "--items", item(place, COMPLETED), "--no-serve", "--json"
     )
     assert json.loads(again.stdout)["tensorboard"]["runs"] == [item(place, COMPLETED)]
+    none = place.run("tensorboard", "live", "--filters", "Canceled", "--no-serve", "--logdir", "no")
+    assert none.stdout.startswith("0 runs, what") and none.stdout.count("0 runs") == 1
+    assert "0 runs" not in none.stderr
     unknown = place.run("tensorboard", "live", "--items", "../../etc", "--no-serve")
     assert unknown.returncode == 2
     assert "no item '../../etc'" in unknown.stderr

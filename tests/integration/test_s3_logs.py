@@ -68,3 +68,19 @@ def test_keys_that_are_no_paths_are_refused(
     said = capsys.readouterr().err
     assert "not a plain path" in said
     assert "\u202e" not in said
+
+
+def test_of_other_batches_nothing_is_fetched(
+    logs: LogBuilder, s3_bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor is it looked at: what cannot be a path here stops nobody who asks for another."""
+    address = f"s3://{s3_bucket}/kept"
+    put(logs.root, address)
+    open_storage(address).write("other/translate/x\u202ey/dispatch.json", b"{}")
+    assert main(["report", "--log_dir", address, "--json"]) == 2
+    capsys.readouterr()
+    assert main(["report", "b", "--log_dir", address, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["report"]["counts"]["succeeded"] == 1
+    for name in ("other", "../b"):
+        assert main(["report", name, "--log_dir", address, "--json"]) == 2
+        assert "not a plain path" in capsys.readouterr().out

@@ -9,7 +9,7 @@ from coordinator.bootstrap import batch_folder
 from coordinator.clock import Clock
 from coordinator.commands.record import BatchRecord, record_of
 from coordinator.commands.remote_logs import address_of, logs_at_hand
-from coordinator.errors import BatchMissing
+from coordinator.errors import BatchMissing, LedgerError
 from coordinator.ledger import Ledger
 from coordinator.reports.batches import find_batch
 from coordinator.reports.tree import OnProgress
@@ -53,10 +53,23 @@ def logs_of(
         BadInput: there are no logs, or of several batches.
     """
     with logs_at_hand(log_dir or settings.log_dir, on_progress, [batch] if batch else []) as here:
-        name = batch or find_batch(here, None).name
-        known = known_record(settings, name, clock)
+        name = batch or find_batch(here.resolve(), None).name
+        known = _record_beside(settings, name, clock, log_dir)
         folder = here if log_dir or not known else Path(known.log_dir)
         yield LogsFound(name, folder, known, address_of(log_dir) if log_dir else "")
+
+
+def _record_beside(
+    settings: Settings, batch: str, clock: Clock, log_dir: Path | None
+) -> BatchRecord | None:
+    """The batch's record; whoever names logs can do without a ledger that cannot be read."""
+    try:
+        return known_record(settings, batch, clock)
+    except LedgerError as error:
+        if log_dir:
+            return None
+        hint = f"{error.hint}; or --log_dir {settings.log_dir} reads the logs alone"
+        raise type(error)(error.what, why=error.why, hint=hint) from error
 
 
 def known_record(settings: Settings, batch: str, clock: Clock) -> BatchRecord | None:

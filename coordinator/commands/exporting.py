@@ -82,6 +82,8 @@ def outcome_of(summary: Summary) -> ExitCode:
     if counts.still_running or counts.not_run > summary.skipped:
         return ExitCode.STOPPED_EARLY
     good = counts.succeeded + counts.early_exit == counts.run_list
+    if not counts.run_list:  # where nothing was found, nothing can be said to be well
+        return ExitCode.STOPPED_EARLY
     return ExitCode.OK if good else ExitCode.SOME_FAILED
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from coordinator.bootstrap import batch_folder
 from coordinator.clock import Clock
-from coordinator.commands.batch_logs import logs_of
+from coordinator.commands.batch_logs import LogsFound, logs_of
 from coordinator.commands.record import BatchRecord
 from coordinator.domain.items import WorkItem
 from coordinator.domain.paths import BatchKeys
@@ -76,7 +76,17 @@ def report(
             on_progress=on_progress,
         )
         shown = write_diagnostics(found.folder, found.batch, tensorboard) if tensorboard else 0
-    return Report(summary, folder, _publish(known, folder / SCORES) if known else "", shown)
+        is_own = _is_own(found, log_dir) and run_list is None and rules is None
+    published = _publish(known, folder / SCORES) if known and is_own else ""
+    return Report(summary, folder, published, shown)
+
+
+def _is_own(found: LogsFound, log_dir: Path | None) -> bool:
+    """Whether the batch's own logs were read: the scores of others are not put in their place."""
+    if found.record is None or log_dir is None:
+        return found.record is not None
+    own = Path(found.record.log_dir).resolve()
+    return log_dir.resolve() in (own, own / found.batch)
 
 
 def _history(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from coordinator.domain.names import item_id_problem
 from coordinator.domain.states import AttemptState, FailureKind
-from coordinator.reports.dispatches import Attempt, Evidence, Times
+from coordinator.reports.dispatches import Attempt, Evidence, Times, a_time
 from coordinator.reports.processes import read_each
 from coordinator.reports.rules import Rule, Rules
 from coordinator.reports.scan import clean
@@ -21,6 +21,7 @@ from coordinator.reports.sieve import Sieve
 from coordinator.reports.tree import Note, Tree
 
 _FOLDER = re.compile(r"dispatch-\[(?P<fields>[^\[\]]*)\]-(?P<time>\d{1,12})-[0-9a-f]{8}")
+_FIELD_END = re.compile(r",(?=\w+=)")  # an item's id may have commas too
 _STREAM = re.compile(r"(?P<task>.+)\.(?P<stream>stderr|stdout)\.(?P<part>\d{1,9})")
 _TIME = re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d")
 ITEM = "aoi_name"
@@ -144,11 +145,11 @@ def _time_of(text: str) -> float | None:
     """Seconds since the epoch of the first time in a line, which is taken for UTC."""
     try:
         found = _TIME.search(text)
-        return datetime.fromisoformat(f"{found[0]}+00:00").timestamp() if found else None
+        return a_time(datetime.fromisoformat(f"{found[0]}+00:00").timestamp()) if found else None
     except ValueError:
         return None
 
 
 def _fields(text: str) -> dict[str, str]:
-    pairs = (part.partition("=") for part in text.split(","))
+    pairs = (part.partition("=") for part in _FIELD_END.split(text))
     return {name: value for name, _, value in pairs}

@@ -90,25 +90,29 @@ def read_dispatch(tree: Tree, folder: Path, known_ids: Iterable[str]) -> Dispatc
     """
     entries = tree.entries(folder)
     logs = DispatchLogs(folder)
-    raw = tree.document(logs.record) if logs.record in entries.files else None
-    record = _record(tree, logs, raw)
+    raw = _raw_record(tree, logs, is_there=logs.record in entries.files)
+    record = parse_dispatch(raw) if raw is not None else None
+    if raw is not None and record is None:
+        tree.note(logs.record, "damaged or of another version: judged by what else is there")
     outcomes = _outcomes(tree, logs) if logs.outcomes in entries.folders else {}
     claims = record or _salvaged(tree, logs, raw, outcomes, known_ids)
     attempts = tuple(_attempts(tree, logs, claims, outcomes))
     return Dispatch(record, attempts)
 
 
-def _record(tree: Tree, logs: DispatchLogs, raw: bytes | None) -> DispatchRecord | None:
+def _raw_record(tree: Tree, logs: DispatchLogs, *, is_there: bool) -> bytes | None:
+    """`dispatch.json` as it is; None, and told, where nothing of it may be used here."""
+    raw = tree.document(logs.record) if is_there else None
     if raw is None:
         tree.note(logs.record, "missing or unreadable: judged by what else is there")
         return None
-    record = parse_dispatch(raw)
-    if record is None:
-        tree.note(logs.record, "damaged or of another version: judged by what else is there")
-    elif (record.step, record.dispatch) != (logs.folder.parent.name, logs.folder.name):
-        tree.note(logs.record, f"is of another dispatch ({record.step}/{record.dispatch})")
+    own = {"step": logs.folder.parent.name, "dispatch": logs.folder.name}
+    said = {name: value for name, value in _json_object(raw).items() if name in own}
+    if said and {**own, **said} != own:
+        named = {name: str(value) for name, value in {**own, **said}.items()}
+        tree.note(logs.record, f"is of another dispatch ({named['step']}/{named['dispatch']})")
         return None
-    return record
+    return raw
 
 
 def _outcomes(tree: Tree, logs: DispatchLogs) -> dict[str, Outcome]:

@@ -100,8 +100,8 @@ def _said(base: Path, ended: tuple[Path, Ending | None]) -> tuple[list[_Stream],
 def _streams(tree: Tree, folder: Path, ending: Ending | None) -> Iterator[_Stream]:
     """The standard error of every task, the main one first, and of a task its newest part first."""
     named = []
-    for path in folder.iterdir():  # links among them were told before and are refused by `open`
-        if (match := _STDERR.fullmatch(path.name)) and not path.is_symlink():
+    for path in tree.entries(folder).files:
+        if match := _STDERR.fullmatch(path.name):
             order = (match["task"] != _MAIN_TASK, match["task"], -int(match["part"]))
             named.append((order, match["task"], path))
     for _, task, path in sorted(named):

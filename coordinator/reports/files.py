@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from coordinator.domain.names import file_name_problem
 from coordinator.domain.plain import plain
 from coordinator.errors import StorageError, UsageError
-from coordinator.reports.lists import MATRIX, OCCASIONAL
+from coordinator.reports.lists import MATRIX, OCCASIONAL, SUMMARY_JSON
+from coordinator.reports.tree import MAX_DOCUMENT, open_plain
 from coordinator.storage import open_storage
 
 
@@ -21,7 +23,7 @@ def write_report(folder: Path, files: Mapping[str, str | bytes | bytearray]) -> 
         folder.mkdir(parents=True, exist_ok=True)
         store = open_storage(str(folder.absolute()))
         matrices = {path.name for path in folder.glob(MATRIX.format("*"))}
-        for name in (OCCASIONAL | matrices) - files.keys():
+        for name in (OCCASIONAL | matrices | _earlier(folder)) - files.keys():
             (folder / name).unlink(missing_ok=True)
         for name, content in files.items():
             store.write(name, content.encode() if isinstance(content, str) else bytes(content))
@@ -31,6 +33,18 @@ def write_report(folder: Path, files: Mapping[str, str | bytes | bytearray]) -> 
             why=getattr(error, "why", "") or str(error),
             hint="free some space, or choose another --report_dir",
         ) from error
+
+
+def _earlier(folder: Path) -> set[str]:
+    """The files of the report that stands there, by its own word."""
+    try:
+        with open_plain(folder / SUMMARY_JSON) as stream:
+            document = json.loads(stream.read(MAX_DOCUMENT))
+    except (OSError, ValueError, RecursionError):
+        return set()
+    names = document.get("files") if isinstance(document, dict) else None
+    listed = names if isinstance(names, list) else []
+    return {name for name in listed if isinstance(name, str) and file_name_problem(name) is None}
 
 
 def lines_text(items: Iterable[str]) -> str:

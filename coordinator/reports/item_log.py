@@ -72,10 +72,11 @@ class ItemLog:
     def _follow(self, fields: dict[str, Any]) -> None:
         """Know which item is in hand after this line."""
         self._ready = self._ready or fields["event"] == "ready"
-        if fields["event"] in _ENDS:
+        item = fields.get("item")
+        if fields["event"] in _ENDS and isinstance(item, str):
             self._ready = True
-            self._in_hand = self._next.get(fields.get("item", ""))
-            self.ended = self.ended or fields.get("item") == self._item
+            self._in_hand = self._next.get(item)
+            self.ended = self.ended or item == self._item
 
 
 def _worker_line(line: str) -> dict[str, Any] | None:

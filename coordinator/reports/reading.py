@@ -100,7 +100,7 @@ def read_by_rules(tree: Tree, folder: Path, given: RunList | None, rules: Rules)
 def read_record(tree: Tree, folder: Path) -> Mapping[str, Any]:
     """All of the record in `folder`, to be shown; {} = there is none that can be read."""
     path = folder / BATCH_FILE
-    data = tree.document(path) if path.is_file() and not path.is_symlink() else None
+    data = tree.document(path) if path in tree.entries(folder).files else None
     try:
         document = json.loads(data or b"{}")
     except (ValueError, RecursionError):

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coordinator.domain.states import FailureKind
+from coordinator.errors import BadInput
 from coordinator.metrics import Average, averages
-from coordinator.reports.batches import find_batch
+from coordinator.reports.batches import BATCH_FILE, find_batch
 from coordinator.reports.directions import directions_of, language_files
 from coordinator.reports.explain import Message, explain
 from coordinator.reports.files import json_text, lines_text, write_report
@@ -316,6 +317,14 @@ def _read(
 
 
 def _logs(tree: Tree, folder: Path, given: RunList | None, rules: Rules) -> BatchLogs:
-    if rules.layout:
-        return read_by_rules(tree, folder, given, rules)
-    return read_batch(tree, folder, given)
+    if not rules.layout:
+        return read_batch(tree, folder, given)
+    if not (folder / rules.driver).is_dir():
+        own = (folder / BATCH_FILE).is_file()
+        raise BadInput(
+            f"the rules do not fit the logs in {folder}",
+            why=f"they look for {rules.driver}/ there"
+            + ("; these are the coordinator's own logs" if own else ""),
+            hint="leave out --rules" if own else "give --log_dir their tree, or other --rules",
+        )
+    return read_by_rules(tree, folder, given, rules)

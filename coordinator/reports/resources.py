@@ -33,7 +33,8 @@ def series_of(tree: Tree, folder: Path) -> Iterator[tuple[DispatchLogs, Series]]
     for step in tree.entries(folder).folders:
         for dispatch in tree.entries(step).folders:
             logs = DispatchLogs(dispatch)
-            series = _series(tree, logs.usage) if logs.usage.is_file() else None
+            is_there = logs.usage in tree.entries(dispatch).files
+            series = _series(tree, logs.usage) if is_there else None
             if series and series.rows:
                 yield logs, series
 

@@ -1,8 +1,10 @@
 """Two batches that were run, side by side."""
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -124,3 +126,26 @@ def test_a_page_is_whole_and_the_script_writes_the_same(place: Workplace) -> Non
         script, cwd=place.folder, env=own, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, page), done.stderr
+
+
+def test_only_the_whole_batchs_scores_are_put_beside_its_outputs(
+    place: Workplace, tmp_path: Path
+) -> None:
+    """Those of some of its items, or of other logs, would stand there as the batch's own."""
+
+    def published(*more: object) -> str:
+        flags = ["--no-page", "--json", "--report_dir", tmp_path / "report", *more]
+        done = place.run("report", "one", *flags)
+        assert done.returncode == 0, done.stderr
+        return str(json.loads(done.stdout)["report"]["published"])
+
+    whole = published()
+    assert whole.endswith("one/summary/scores.csv")
+    there = Path(whole.removeprefix("file://"))
+    before = there.stat().st_mtime_ns
+    shutil.copytree(place.folder / "local-logs", tmp_path / "copy")
+    (tmp_path / "items.txt").write_text("an-item\n")
+    assert published("--log_dir", tmp_path / "copy") == ""
+    assert published("--run_list", tmp_path / "items.txt") == ""
+    assert (place.folder / there).stat().st_mtime_ns == before
+    assert published("--log_dir", "local-logs") == whole

@@ -63,7 +63,9 @@ def report(
     """
     output, settings, clock = Output(as_json=common.json), common.load(), make_clock()
     name = one_name(batch, batch_name) if batch or batch_name else None
-    output.say(f"reading logs in {common.log_dir or settings.log_dir}")
+    is_own = name and not common.log_dir  # where they are, the batch's ledger may say
+    where = f"the logs of {name}" if is_own else f"logs in {common.log_dir or settings.log_dir}"
+    output.say(f"reading {where}")
     if wish := rows.wish():
         if report_dir or tensorboard:
             raise UsageError(

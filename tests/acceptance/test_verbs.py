@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from coordinator.bootstrap.place import known_uid
+from coordinator.cli.contents import HOME_OF
 from coordinator.clock import SystemClock
 from coordinator.commands.record import record_of
 from coordinator.ledger import Ledger, driver_lock
@@ -218,10 +219,13 @@ def test_what_becomes_of_the_outputs_is_said(place: Place) -> None:
     assert "holds outputs of a batch gone already" in again.stderr
 
 
+VERBS = f"There are {len(HOME_OF)} verbs in all"
+
+
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["submt"], "coordinator --help"),
+        (["submt"], f"did you mean submit, resubmit? {VERBS}; coordinator --help lists them"),
         (["items", "cuont"], "coordinator items --help"),
         (["submit", "a", "--batch_name", "b"], "name one"),
         (["submit", "--limit_items", "0"], "coordinator submit --help"),

@@ -13,6 +13,7 @@ from coordinator.cli.words import age, duration, plural
 from coordinator.domain.shown import for_terminal as safe
 from coordinator.domain.states import ItemState as S
 from coordinator.errors import ExitCode
+from coordinator.reports.kinds import must_be_mended, next_lines
 
 if TYPE_CHECKING:
     from coordinator.commands.batches import BatchRow
@@ -76,12 +77,20 @@ def outcome_lines(results: Results) -> Iterator[str]:
 
 def result_lines(results: Results) -> Iterator[Line]:
     yield from outcome_lines(results)
-    failed = results.counts.get(S.FAILED, 0) + results.counts.get(S.STOPPED, 0)
     yield f"  output   {safe(results.output)}"
-    if results.is_finished:
-        yield f"  next     coordinator report {results.batch}"
-    if failed:
-        yield f"           coordinator resubmit {results.batch}   (again, what failed)"
+    report = [f"coordinator report {results.batch}"] if results.is_finished else []
+    for number, line in enumerate([*report, *_again(results)]):
+        yield f"  {'next' if number == 0 else '':<9}{line}"
+
+
+def _again(results: Results) -> Iterator[str]:
+    """What to do about what failed; all of it at once where nothing has to be mended."""
+    kinds = list(dict.fromkeys(group.kind for group in results.failures))
+    if any(map(must_be_mended, kinds)):
+        for kind in kinds:
+            yield from next_lines(results.batch, kind)
+    elif results.counts.get(S.FAILED, 0) + results.counts.get(S.STOPPED, 0):
+        yield f"coordinator resubmit {results.batch}   (again, what failed)"
 
 
 def counts_line(results: Results) -> str:

@@ -248,7 +248,7 @@ def _refuse_unfit(ledger: Ledger, wanted: Wanted, step: int, name: str) -> None:
     ]
     if problems:
         raise BadInput(
-            f"{len(problems)} items of {wanted.batch} cannot be done again from {name} on",
+            f"{len(problems):,} of the items of {wanted.batch} cannot be done again from {name} on",
             problems=problems,
             hint=f"coordinator status {wanted.batch} says where it stands",
         )
@@ -264,7 +264,7 @@ def _refuse_forgotten(ledger: Ledger, steps: Sequence[Step], items: Collection[F
     lost = sum(item in wanted for item in _without_address(ledger, assets))
     if lost:
         raise BadInput(
-            f"{lost:,} items cannot be done again",
+            f"{lost:,} of the items cannot be done again",
             why="their addresses held a password or a signature, which is forgotten when a batch"
             " has ended well",
             hint="submit them as a new batch, with addresses that are valid now",

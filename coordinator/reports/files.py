@@ -7,6 +7,7 @@ from typing import Any
 
 from coordinator.domain.plain import plain
 from coordinator.errors import StorageError, UsageError
+from coordinator.files import file_in_place_of
 from coordinator.reports.lists import MATRIX, OCCASIONAL
 from coordinator.storage import open_storage
 
@@ -17,6 +18,8 @@ def write_report(folder: Path, files: Mapping[str, str | bytes | bytearray]) -> 
     Raises:
         UsageError: the folder cannot be written.
     """
+    if file := file_in_place_of(folder):
+        raise UsageError(f"{file} is a file, not a folder", hint="choose another --report_dir")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         store = open_storage(str(folder.absolute()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -194,11 +194,19 @@ def _items_of(job: JobOut) -> str:
 
 
 def failed_table(status: Status) -> Table:
-    table = Table("item", "kind", "step", "attempts", "reason", box=None, pad_edge=False)
+    table = folding_table("item", "kind", "step", "attempts", "reason", folded=("item", "reason"))
     for item in status.failed:
         step = status.record.steps[item.step]
         cells = (item.id, str(item.kind or ""), step, str(item.attempts), item.reason)
         table.add_row(*(Text(safe(cell)) for cell in cells))
+    return table
+
+
+def folding_table(*columns: str, folded: Collection[str]) -> Table:
+    """A table in which `folded` go on in the next line: what is cut off cannot be copied."""
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, no_wrap=name not in folded, overflow="fold")
     return table
 
 

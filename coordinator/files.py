@@ -21,6 +21,11 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def file_in_place_of(folder: Path) -> Path | None:
+    """The file that `folder` is, or lies in; None = it is or can be a folder."""
+    return next((path for path in (folder, *folder.parents) if os.path.isfile(path)), None)
+
+
 @contextmanager
 def aside(target: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """A file to be filled; when it is whole, it takes the place of `target`."""

@@ -3,6 +3,7 @@
 import gc
 import os
 import traceback
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +24,7 @@ from coordinator.secrecy import known
 from coordinator.secrecy.dumps import leave_no_core_dump
 from coordinator.secrecy.screen import masked_screen
 from coordinator.secrecy.sources import in_environment, in_files, in_words
-from coordinator.settings import among
+from coordinator.settings import among, load_settings
 
 FLAGS = ("--help", "-h", "--version")  # without a verb
 
@@ -84,8 +85,18 @@ def _no_verb(word: str) -> UsageError:
     typed = for_terminal(word)
     if word.startswith("-"):
         return UsageError(f"a verb is missing before {typed}", hint="coordinator --help lists them")
+    if _is_batch(word):
+        return UsageError(f"{typed} is a batch, not a verb", hint=f"coordinator status {typed}")
     known = among(typed, HOME_OF, "verb", len(HOME_OF), "coordinator --help")
     return UsageError(f"there is no verb {typed!r}", hint=known)
+
+
+def _is_batch(word: str) -> bool:
+    from coordinator.commands.unknown import batch_names  # takes a while to import
+
+    with suppress(CoordinatorError):  # of the settings: what is wrong here is the verb
+        return word in batch_names(load_settings())
+    return False
 
 
 def run(argv: list[str]) -> int:

@@ -91,5 +91,6 @@ def ran_lines(ran: Ran) -> Iterator[str]:
         yield f"{item.item}: {outcome.status}"
     yield from (f"  {for_terminal(str(path))}" for path in ran.files)
     yield f"all of it: {for_terminal(str(ran.prepared.folder))}"
-    again = ["-m", "coordinator.workers.run_here", str(ran.prepared.folder), ran.prepared.key]
-    yield f"once more, under a debugger: python {for_terminal(shlex.join(again))}"
+    folder, key = str(ran.prepared.folder), ran.prepared.key
+    again = [sys.executable, "-m", "coordinator.workers.run_here", folder, key]
+    yield f"once more, under a debugger: {for_terminal(shlex.join(again))}"

@@ -43,6 +43,8 @@ def outlook_lines(found: Outlook) -> Iterator[str]:
     if found.ends_at:
         at = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.ends_at))
         yield f"left       {duration(found.left.seconds)}; driven from now on, it ends at {at}"
+    if found.is_finished:
+        yield "left       nothing: the batch is finished"
     if found.a_day:
         unit = "GPU-hours" if whole.gpu_hours else "hours of a lane"
         models = models_a_day(found.a_day)
@@ -94,5 +96,5 @@ def _times(seconds: float, foreseen: float) -> str:
 
 
 def _shares(idle: float | None, load: float) -> str:
-    loading = f"loading {load:.1%}"
-    return loading if idle is None else f"idle {idle:.1%}, {loading}"
+    loading = f"loading {load:.1%} of busy time"
+    return loading if idle is None else f"idle {idle:.1%} of lane time, {loading}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -13,6 +13,7 @@ from coordinator.cli.words import age, duration, plural
 from coordinator.domain.shown import for_terminal as safe
 from coordinator.domain.states import ItemState as S
 from coordinator.errors import ExitCode
+from coordinator.reports.kinds import must_be_mended, next_lines
 
 if TYPE_CHECKING:
     from coordinator.commands.batches import BatchRow
@@ -76,12 +77,20 @@ def outcome_lines(results: Results) -> Iterator[str]:
 
 def result_lines(results: Results) -> Iterator[Line]:
     yield from outcome_lines(results)
-    failed = results.counts.get(S.FAILED, 0) + results.counts.get(S.STOPPED, 0)
     yield f"  output   {safe(results.output)}"
-    if results.is_finished:
-        yield f"  next     coordinator report {results.batch}"
-    if failed:
-        yield f"           coordinator resubmit {results.batch}   (again, what failed)"
+    report = [f"coordinator report {results.batch}"] if results.is_finished else []
+    for number, line in enumerate([*report, *_again(results)]):
+        yield f"  {'next' if number == 0 else '':<9}{line}"
+
+
+def _again(results: Results) -> Iterator[str]:
+    """What to do about what failed; all of it at once where nothing has to be mended."""
+    kinds = list(dict.fromkeys(group.kind for group in results.failures))
+    if any(map(must_be_mended, kinds)):
+        for kind in kinds:
+            yield from next_lines(results.batch, kind)
+    elif results.counts.get(S.FAILED, 0) + results.counts.get(S.STOPPED, 0):
+        yield f"coordinator resubmit {results.batch}   (again, what failed)"
 
 
 def counts_line(results: Results) -> str:
@@ -185,11 +194,19 @@ def _items_of(job: JobOut) -> str:
 
 
 def failed_table(status: Status) -> Table:
-    table = Table("item", "kind", "step", "attempts", "reason", box=None, pad_edge=False)
+    table = folding_table("item", "kind", "step", "attempts", "reason", folded=("item", "reason"))
     for item in status.failed:
         step = status.record.steps[item.step]
         cells = (item.id, str(item.kind or ""), step, str(item.attempts), item.reason)
         table.add_row(*(Text(safe(cell)) for cell in cells))
+    return table
+
+
+def folding_table(*columns: str, folded: Collection[str]) -> Table:
+    """A table in which `folded` go on in the next line: what is cut off cannot be copied."""
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, no_wrap=name not in folded, overflow="fold")
     return table
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from coordinator.bootstrap import make_clock
 from coordinator.cli.options import NO_COMMON, Common
 from coordinator.cli.output import Output
-from coordinator.cli.show import SHOWN_FAILED, batches_table, status_lines
+from coordinator.cli.show import SHOWN_FAILED, batches_table, folding_table, status_lines
 from coordinator.cli.verb import add_verb
 from coordinator.cli.watch import watch_batch
 from coordinator.commands import status as looking
@@ -145,7 +145,7 @@ def job_name(
 
 def _attempts_table(attempts: list[dict[str, object]]) -> Table:
     columns = ("step", "attempt", "state", "kind", "reason", "dispatch")
-    table = Table(*columns, box=None, pad_edge=False)
+    table = folding_table(*columns, folded=("reason", "dispatch"))
     for attempt in attempts:
         table.add_row(*(Text(for_terminal(str(attempt[c] or ""))) for c in columns))
     return table

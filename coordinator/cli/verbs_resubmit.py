@@ -1,7 +1,10 @@
 """The verb that runs again what failed: resubmit."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
@@ -10,8 +13,14 @@ from coordinator.cli.options import NO_COMMON, Common, one_name
 from coordinator.cli.output import Output, write_file
 from coordinator.cli.verb import add_verb
 from coordinator.cli.words import plural
+from coordinator.domain.shown import for_terminal
 from coordinator.domain.states import FailureKind
 from coordinator.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from coordinator.commands.resubmit import ResubmitPlan
+
+_SHOWN = 10  # items that a dry run names
 
 
 def add_to(app: App) -> None:
@@ -61,12 +70,26 @@ def resubmit(
     ids = [item.id for item in plan.items]
     if as_list is not None:
         return _write_list(output, ids, as_list)
-    said = f"{plural(len(ids), 'item')} of {plan.batch} will run again; nothing else is touched"
     if dry_run or not ids:
-        output.result({"batch": plan.batch, "items": ids}, said)
+        output.result({"batch": plan.batch, "items": ids}, *_would_run(plan))
         return ExitCode.OK
-    output.say(said)
+    of_batch = f"{plural(len(ids), 'item')} of {plan.batch}"
+    output.say(f"{of_batch} will run again; nothing else is touched")
     return drive_shown(output, lambda watch: resubmitting.resubmit(plan, settings, clock, watch))
+
+
+def _would_run(plan: ResubmitPlan) -> Iterator[str]:
+    """How many items, and the first of them; where there are none, what did fail."""
+    count = f"{plural(len(plan.items), 'item')} of {plan.batch} would run again"
+    if not plan.items:
+        failed = ", ".join(f"{number:,} x {kind}" for kind, number in plan.failed.items())
+        yield f"{count}; what failed is {failed}" if failed else f"{count}: none failed"
+        return
+    yield f"{count}; nothing else is touched"
+    for item in plan.items[:_SHOWN]:
+        yield f"  {for_terminal(item.id)}  {item.kind or FailureKind.UNKNOWN}"
+    if (more := len(plan.items) - _SHOWN) > 0:
+        yield f"  and {more:,} more; --as-list FILE writes them all"
 
 
 def _listed(path: Path | None) -> tuple[str, ...]:

@@ -200,7 +200,7 @@ def _refuse_unknown(ledger: Ledger, batch: str, items: Collection[str]) -> None:
     problems = [not_in_batch(ledger, item) for item in items if item not in known]
     if problems:
         raise BadInput(
-            f"{len(problems)} items cannot be stopped in {batch}; nothing was changed",
+            f"{len(problems):,} of the items cannot be stopped in {batch}; nothing was changed",
             problems=problems,
             hint=f"coordinator status {batch} says where it stands",
         )

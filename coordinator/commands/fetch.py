@@ -14,7 +14,7 @@ from coordinator.domain.handoff import FileRecord
 from coordinator.domain.names import file_name_problem, item_id_problem
 from coordinator.domain.paths import BatchKeys
 from coordinator.errors import BatchMissing, UsageError
-from coordinator.files import sha256_of
+from coordinator.files import file_in_place_of, sha256_of
 from coordinator.ledger import Ledger
 from coordinator.parallel import ordered_map
 from coordinator.settings import Settings
@@ -72,6 +72,8 @@ def fetch(
         BatchMissing: neither a ledger here nor outputs there.
         UsageError: the folder cannot be written.
     """
+    if file := file_in_place_of(folder):
+        raise UsageError(f"{file} is a file, not a folder", hint="choose another folder for --to")
     refused: list[tuple[str, str]] = []
     with _origin(settings, batch, clock, root) as (uri, published):
         storage, keys = open_storage(uri), BatchKeys(batch)

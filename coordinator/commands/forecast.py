@@ -223,6 +223,10 @@ class Outlook:
     ends_at: float  # seconds since the epoch; 0 = not known, or it is at its end
 
     @property
+    def is_finished(self) -> bool:
+        return not any(step.packs for step in self.left.steps)
+
+    @property
     def a_day(self) -> float:
         """How many such batches (one model each) the quota allows a day; 0 = not known."""
         hours = self.whole.gpu_hours or self.whole.hours

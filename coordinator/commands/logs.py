@@ -20,7 +20,7 @@ from coordinator.errors import BadInput, ClusterError, UsageError
 from coordinator.ledger import Dispatch, Ledger, holder
 from coordinator.reports import ItemLog
 from coordinator.secrecy import Mask, MaskedStream
-from coordinator.settings import Settings
+from coordinator.settings import Settings, among
 
 STDOUT, STDERR = "stdout", "stderr"
 _CHUNK = 2**20  # bytes that are read at a time
@@ -239,6 +239,9 @@ def _none_wanted(
     request: LogRequest, sent: list[dict[str, Any]], steps: tuple[str, ...]
 ) -> BadInput:
     """What to say of an item that was not sent at all, or not as it is asked for."""
+    if request.step is not None and request.step not in steps:
+        hint = among(request.step, steps, "step", len(steps))
+        return BadInput(f"{request.batch} has no step {request.step!r}", hint=hint)
     if not sent:
         return BadInput(
             f"{request.item} was not sent to the cluster yet",

@@ -16,14 +16,16 @@ from coordinator.commands.driving import Driven, Watch, drive
 from coordinator.commands.record import BatchRecord, as_document, record_of
 from coordinator.commands.status import open_ledger
 from coordinator.commands.unknown import not_in_batch
+from coordinator.domain.paths import BatchKeys
 from coordinator.domain.shown import for_terminal
 from coordinator.domain.states import ItemState
-from coordinator.errors import BadInput, BatchBusy, Problem, UsageError
+from coordinator.errors import BadInput, BatchBusy, BatchMissing, Problem, UsageError
 from coordinator.ledger import Finished, Ledger, PortableLedger, RedoDesk, addresses
 from coordinator.metrics import parse_metrics
 from coordinator.pipelines import Pipeline, Step
 from coordinator.secrecy import MARK
 from coordinator.settings import Settings, nearest, parse_yaml
+from coordinator.storage import open_storage
 
 Metrics = tuple[dict[str, Any], ...]  # as a pipeline file has them
 
@@ -157,6 +159,7 @@ def _plan(settings: Settings, wanted: Wanted, clock: Clock, *, scoring: bool) ->
             _refuse_unfit(ledger, wanted, step, record.steps[step])
         items = tuple(RedoDesk(ledger).finished(step, wanted.items))
         _refuse_forgotten(ledger, record.pipeline.steps[step:], items)
+        _refuse_gone(ledger, record, step, items)
         steps = record.steps[step:]
         return RedoPlan(wanted.batch, step, steps, items, _left(ledger, step), metrics)
     finally:
@@ -245,7 +248,7 @@ def _refuse_unfit(ledger: Ledger, wanted: Wanted, step: int, name: str) -> None:
     ]
     if problems:
         raise BadInput(
-            f"{len(problems)} items of {wanted.batch} cannot be done again from {name} on",
+            f"{len(problems):,} of the items of {wanted.batch} cannot be done again from {name} on",
             problems=problems,
             hint=f"coordinator status {wanted.batch} says where it stands",
         )
@@ -261,10 +264,27 @@ def _refuse_forgotten(ledger: Ledger, steps: Sequence[Step], items: Collection[F
     lost = sum(item in wanted for item in _without_address(ledger, assets))
     if lost:
         raise BadInput(
-            f"{lost:,} items cannot be done again",
+            f"{lost:,} of the items cannot be done again",
             why="their addresses held a password or a signature, which is forgotten when a batch"
             " has ended well",
             hint="submit them as a new batch, with addresses that are valid now",
+        )
+
+
+def _refuse_gone(ledger: Ledger, record: BatchRecord, step: int, items: Sequence[Finished]) -> None:
+    """Where the outputs were moved away, each item would lack what earlier steps left."""
+    earlier = record.steps[:step]
+    references = (ref for each in record.pipeline.steps[step:] for ref in each.inputs.values())
+    needed = [name for name in (ref.partition("/")[0] for ref in references) if name in earlier]
+    if not needed or not items or not ledger.published(items[0].id):
+        return
+    storage, key = open_storage(record.output_root), BatchKeys(record.batch).record
+    if storage.size(key) is None:
+        again = f"coordinator rerun {record.batch} --from {min(needed, key=earlier.index)}"
+        raise BatchMissing(
+            f"there are no outputs of {record.batch}",
+            why=f"{storage.uri}/{key} is not there",
+            hint=f"put them back, or make them again: {again}",
         )
 
 

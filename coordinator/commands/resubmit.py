@@ -1,6 +1,7 @@
 """`resubmit`: failed items get another round in the same batch."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from coordinator.clock import Clock
@@ -16,11 +17,12 @@ from coordinator.settings import Settings
 
 @dataclass(frozen=True)
 class ResubmitPlan:
-    """Which items will run again."""
+    """Which items will run again; `failed`: how many failed in all, by their kind."""
 
     batch: str
     items: tuple[ItemRow, ...]
     steps: tuple[str, ...]
+    failed: Mapping[FailureKind, int]
 
 
 def plan_resubmit(
@@ -45,7 +47,8 @@ def plan_resubmit(
             for item in failed
             if (not kinds or item.kind in kinds) and (not items or item.id in items)
         )
-        return ResubmitPlan(batch, chosen, record_of(ledger).steps)
+        kinds_failed = Counter(item.kind or FailureKind.UNKNOWN for item in failed)
+        return ResubmitPlan(batch, chosen, record_of(ledger).steps, kinds_failed)
     finally:
         ledger.close()
 
@@ -70,7 +73,7 @@ def _refuse_unknown(
     ]
     if problems:
         raise BadInput(
-            f"{len(problems)} items cannot be resubmitted in {batch}",
+            f"{len(problems):,} of the items cannot be resubmitted in {batch}",
             problems=problems,
             hint=f"coordinator status {batch} --failed lists those that can",
         )

@@ -13,7 +13,7 @@ from coordinator.domain.limits import SPLIT
 from coordinator.domain.paths import BatchKeys
 from coordinator.domain.states import DONE_ITEMS, ItemState
 from coordinator.domain.text import read_lines
-from coordinator.errors import BadInput, CoordinatorError
+from coordinator.errors import BadInput, CoordinatorError, ObjectMissing
 from coordinator.ledger import Ledger, addresses
 from coordinator.metrics import STATISTICS, lower_is_better
 from coordinator.pipelines import Pipeline
@@ -25,6 +25,7 @@ from coordinator.storage import open_location, open_storage
 
 # Kinds of metrics, the one first that says most about a single sentence.
 _TELLING = ("chrf++", "chrf", "ter", "spbleu", "bleu")
+_WITHOUT = "leave out --lowest, and --metric"
 
 
 @dataclass(frozen=True)
@@ -127,12 +128,13 @@ def sentences(settings: Settings, batch: str, item: str, clock: Clock, wanted: W
 class _Scores:
     """What the statistics that a scoring step left say of each sentence."""
 
-    def __init__(self, data: bytes | None) -> None:
+    def __init__(self, data: bytes | None, gone: str = "") -> None:
+        """`gone`: why they cannot be had, though there are some."""
         from coordinator.metrics.stored import formula_of, read_statistics  # numpy takes a while
 
         found = read_statistics(data) if data else {}
         formulas = {name: formula_of(name, rows) for name, rows in found.items()}
-        self._rows = found
+        self._rows, self.gone = found, gone
         self._formulas = {name: each for name, each in formulas.items() if each is not None}
         self.by_metric = {name: each.score(found[name]) for name, each in self._formulas.items()}
 
@@ -140,11 +142,19 @@ class _Scores:
         """The metric to show. Raises BadInput: it is asked for, and is not there."""
         names = list(self.by_metric)
         if asked and asked not in names:
+            if self.gone:
+                raise self.refusal()
             known = among(asked, names, "metric", len(names))
             raise BadInput(f"nothing is scored by {asked!r}", hint=known)
         by_kind = {name.partition("-")[0]: name for name in names}
         telling = [by_kind[kind] for kind in _TELLING if kind in by_kind]
         return asked or next(iter([*telling, *names]), "")
+
+    def refusal(self) -> BadInput:
+        """The error where scores are asked for and there are none."""
+        if self.gone:
+            return BadInput("the scores are not there", why=self.gone, hint=_WITHOUT)
+        return BadInput("no sentence has a score yet", hint=_WITHOUT)
 
     def of(self, metric: str) -> Sequence[float]:
         """The score of each sentence."""
@@ -172,10 +182,11 @@ class _Reader:
 
     def scores(self) -> _Scores:
         try:
-            return _Scores(self._left_of(STATISTICS) if STATISTICS in self._left else None)
+            is_left = STATISTICS in self._left
+            return _Scores(self._left_of(STATISTICS, _scoring(self._record)) if is_left else None)
         except CoordinatorError as error:
             self.missing.append(f"no scores: {error}")
-            return _Scores(None)
+            return _Scores(None, str(error))
 
     def _text(self, what: str, origin: str) -> Sequence[str] | None:
         try:
@@ -187,8 +198,15 @@ class _Reader:
             self.missing.append(f"no {what}: {error}")
             return None
 
-    def _left_of(self, name: str) -> bytes:
-        return self._storage.read(self._keys.published(self._item.id, name))
+    def _left_of(self, name: str, step: str) -> bytes:
+        key = self._keys.published(self._item.id, name)
+        try:
+            return self._storage.read(key)
+        except ObjectMissing as error:
+            again = f"coordinator rerun {self._record.batch} {self._item.id} --from {step}"
+            raise ObjectMissing(
+                f"{self._storage.uri}/{key} is no longer there; put it back, or: {again}"
+            ) from error
 
     def _data(self, reference: str) -> tuple[bytes, bool]:
         """The bytes of a text, and whether it is an asset, of which a batch may use a part."""
@@ -198,7 +216,7 @@ class _Reader:
                 return stream.read(), True
         if name not in self._left:
             raise BadInput(f"step {origin} has not left {name} yet")
-        return self._left_of(name), False
+        return self._left_of(name, origin), False
 
 
 def _roles(pipeline: Pipeline) -> dict[str, str]:
@@ -220,6 +238,11 @@ def _roles(pipeline: Pipeline) -> dict[str, str]:
             hint="coordinator fetch brings what its steps left",
         )
     return found
+
+
+def _scoring(record: BatchRecord) -> str:
+    """The step whose statistics are read."""
+    return next((s.name for s in record.pipeline.steps if s.job == "scoring"), record.steps[-1])
 
 
 def _unfinished(
@@ -256,7 +279,7 @@ def _shown(
         missing=missing,
         sentences=tuple(
             _sentence(line, texts, each, marks)
-            for line in _chosen(texts.total, each, metric, wanted)
+            for line in _chosen(texts.total, scores, metric, wanted)
         ),
     )
 
@@ -280,7 +303,7 @@ def _marks(texts: _Texts) -> Mapping[int, tuple[str, ...]]:
     return suspicious_lines(texts.translations, alike(texts.reference), alike(texts.source))
 
 
-def _chosen(total: int, scores: Sequence[float], metric: str, wanted: Wanted) -> Sequence[int]:
+def _chosen(total: int, scores: _Scores, metric: str, wanted: Wanted) -> Sequence[int]:
     """The lines to show, from 0."""
     if wanted.number is not None:
         if not 1 <= wanted.number <= total:
@@ -290,10 +313,11 @@ def _chosen(total: int, scores: Sequence[float], metric: str, wanted: Wanted) ->
         return [wanted.number - 1]
     if not wanted.lowest:
         return range(min(wanted.count, total))
-    if not scores:
-        raise BadInput("no sentence has a score yet", hint="leave out --lowest")
+    each = scores.of(metric)
+    if not each:
+        raise scores.refusal()
     sign = -1 if lower_is_better(metric) else 1
-    return sorted(range(min(total, len(scores))), key=lambda n: sign * scores[n])[: wanted.count]
+    return sorted(range(min(total, len(each))), key=lambda n: sign * each[n])[: wanted.count]
 
 
 def _sentence(

@@ -8,6 +8,7 @@ from typing import Any
 from coordinator.domain.names import file_name_problem
 from coordinator.domain.plain import plain
 from coordinator.errors import StorageError, UsageError
+from coordinator.files import file_in_place_of
 from coordinator.reports.lists import MATRIX, OCCASIONAL, SUMMARY_JSON
 from coordinator.reports.tree import MAX_DOCUMENT, open_plain
 from coordinator.storage import open_storage
@@ -19,6 +20,8 @@ def write_report(folder: Path, files: Mapping[str, str | bytes | bytearray]) -> 
     Raises:
         UsageError: the folder cannot be written.
     """
+    if file := file_in_place_of(folder):
+        raise UsageError(f"{file} is a file, not a folder", hint="choose another --report_dir")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         store = open_storage(str(folder.absolute()))

@@ -3,6 +3,7 @@
 How often a kind is tried again is read from the rules that the engine follows.
 """
 
+import shlex
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -53,6 +54,26 @@ def retried_in_words(kind: FailureKind) -> str:
 def may_be_set(kind: FailureKind) -> bool:
     """Whether `retry` in a pipeline file has a say: what somebody stopped is never tried again."""
     return kind is not K.STOPPED
+
+
+def must_be_mended(kind: FailureKind) -> bool:
+    """Whether the same again comes to the same: it is not tried again by itself."""
+    return default_retry(kind).attempts == 1 and kind is not K.STOPPED
+
+
+def next_lines(batch: str, kind: FailureKind, again: str = "") -> tuple[str, ...]:
+    """What to do about failures of this kind, a line each.
+
+    Args:
+        batch: its name.
+        kind: why its items failed.
+        again: the command that runs them again; "" = by their kind.
+    """
+    name = shlex.quote(batch)
+    again = again or f"coordinator resubmit {name} --kind {kind}"
+    if not must_be_mended(kind):
+        return (again,)
+    return (f"coordinator failures {name} --kind {kind}", f"mend it, then: {again}")
 
 
 def _times(count: int) -> str:

@@ -187,8 +187,8 @@ def _places(summary: Summary) -> Iterator[Text]:
     if summary.page_problem:
         why = for_terminal(summary.page_problem)[:_WIDEST]
         yield Text(f"page     not written: {why}", "yellow")
-    for number, command in enumerate(summary.next_commands):
-        yield Text(f"{'next' if number == 0 else '':<9}{for_terminal(command)}", style="bold")
+    for number, line in enumerate(summary.advice):
+        yield Text(f"{'next' if number == 0 else '':<9}{for_terminal(line)}", style="bold")
 
 
 def _count(number: int, noun: str) -> str:

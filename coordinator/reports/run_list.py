@@ -55,7 +55,11 @@ def read_ids(path: Path) -> list[str]:
         with path.open("rb") as stream:
             ids, problems = _read(stream, str(path))
     except OSError as error:
-        raise BadInput(f"the list {path} cannot be read", why=str(error)) from error
+        raise BadInput(
+            f"the list {path} cannot be read",
+            why=error.strerror or str(error),
+            hint="name a file with one item id a line",
+        ) from error
     if problems:
         raise BadInput(
             f"the list {path} cannot be used", problems=problems, hint="one item id a line"

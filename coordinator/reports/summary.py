@@ -9,6 +9,7 @@ from coordinator.domain.states import FailureKind
 from coordinator.metrics import Average
 from coordinator.reports.groups import ErrorGroup
 from coordinator.reports.history import Progress
+from coordinator.reports.kinds import next_lines
 from coordinator.reports.lists import kind_list
 from coordinator.reports.tree import Note
 
@@ -79,6 +80,20 @@ class Summary:
     is_foreign: bool = False
     page_problem: str = ""
 
+    @property
+    def commands(self) -> dict[FailureKind, str]:
+        """Of each kind that occurs, the command that runs it again; the most frequent first."""
+        return dict(zip(_most_frequent(self.failed), self.next_commands, strict=True))
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """The next commands for a person, who is told what to mend before it runs again."""
+        return tuple(line for kind in self.commands for line in self.advice_on(kind))
+
+    def advice_on(self, kind: FailureKind) -> tuple[str, ...]:
+        again = self.commands[kind]
+        return (again,) if self.is_foreign else next_lines(self.batch, kind, again)
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON without the item lists, which are files beside it."""
         return {
@@ -120,13 +135,18 @@ def next_commands(
     Kinds that were `read` from last words are in no ledger: there the list tells which items.
     What ran in another system is run again there: a command prints which items.
     """
-    kinds = sorted(failed, key=lambda kind: -len(failed[kind]))
+    kinds = _most_frequent(failed)
     if is_foreign:
         return tuple(show_list(report_dir, kind_list(kind)) for kind in kinds)
     return tuple(
         f"coordinator resubmit {shlex.quote(batch)} {_chosen(kind, read, report_dir)}"
         for kind in kinds
     )
+
+
+def _most_frequent(failed: Mapping[FailureKind, Collection[str]]) -> list[FailureKind]:
+    """The kinds that occur, the most frequent first."""
+    return sorted(failed, key=lambda kind: -len(failed[kind]))
 
 
 def show_list(report_dir: str, name: str) -> str:

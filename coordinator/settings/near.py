@@ -7,6 +7,7 @@ from itertools import islice, pairwise
 
 _MOST_NAMES = 20_000  # that are looked at: a twentieth of a second
 _CLOSE = 200  # of them, by the pairs of letters that they share: to compare each takes far longer
+_A_PART = 3  # letters of a name that say which one was meant
 _FEW = 12  # so many are named where none is near
 
 
@@ -53,5 +54,6 @@ def _near(word: str, names: Iterable[str], count: int) -> list[str]:
 
     closest = heapq.nlargest(_CLOSE, names, key=shared)
     begun = [name for name in closest if word and name.startswith(word)]
-    near = [*begun, *difflib.get_close_matches(word, closest, n=count)]
+    held = [name for name in closest if len(word) >= _A_PART and word in name]
+    near = [*begun, *difflib.get_close_matches(word, closest, n=count), *held]
     return list(dict.fromkeys(near))[:count]

@@ -76,7 +76,11 @@ def read_yaml(path: Path) -> YamlDocument:
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise BadInput(f"{path} cannot be read", why=error.strerror or str(error)) from error
+        raise BadInput(
+            f"{path} cannot be read",
+            why=error.strerror or str(error),
+            hint="check the path and the rights",
+        ) from error
     if len(raw) > MAX_BYTES:
         raise BadInput(f"{path} is larger than {MAX_BYTES:,} bytes", hint="is it the right file?")
     return parse_yaml(raw, str(path))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -79,7 +80,8 @@ def test_a_breakpoint_in_the_handler_opens_pdb(place: Workplace) -> None:
 
 def test_what_was_prepared_runs_again_under_any_debugger(place: Workplace) -> None:
     said = typed(place, "").stdout.splitlines()[-1]
-    command = [sys.executable, *said.partition(": python ")[2].split()]
+    command = shlex.split(said.partition("debugger: ")[2])
+    assert Path(command[0]).parent.resolve() == Path(sys.executable).parent.resolve()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "item done" in done.stderr
 

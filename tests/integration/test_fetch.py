@@ -124,5 +124,8 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     root = str(tmp_path / "root")
     filled(open_storage(root))
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="file/batch.json cannot be written"):
+    with pytest.raises(UsageError, match="file is a file, not a folder"):
         fetched(root, tmp_path / "file")
+    (tmp_path / "to/batch.json/taken").mkdir(parents=True)
+    with pytest.raises(UsageError, match="to/batch.json cannot be written"):
+        fetched(root, tmp_path / "to")

@@ -13,14 +13,16 @@ import sacrebleu
 
 from coordinator.cli import main
 from coordinator.clock import SystemClock
+from coordinator.commands import redo
 from coordinator.commands.record import BatchRecord, as_document
+from coordinator.commands.redo import plan_rerun, plan_rescore
 from coordinator.commands.sentences import Shown, Wanted, sentences
 from coordinator.domain.handoff import FileRecord
 from coordinator.domain.items import WorkItem
 from coordinator.domain.paths import BatchKeys
 from coordinator.domain.states import AttemptState as S
 from coordinator.domain.states import ItemState
-from coordinator.errors import BadInput
+from coordinator.errors import BadInput, BatchMissing
 from coordinator.ledger import AttemptEnd, Finish, Ledger, NextStep
 from coordinator.metrics import STATISTICS, load_metric, parse_metrics, statistics_bytes
 from coordinator.pipelines import Pipeline
@@ -217,6 +219,35 @@ def test_a_text_that_is_gone_is_told_and_the_rest_is_shown(place: Place, tmp_pat
     assert [s.reference for s in found.sentences] == [None] * 3
     assert [s.translation for s in found.sentences] == TRANSLATION
     assert any(why.startswith("no reference: ") for why in found.missing)
+
+
+def test_where_the_outputs_were_moved_away_the_next_step_is_named(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.translate()
+    place.score("chrf")
+    (tmp_path / "out").rename(tmp_path / "elsewhere")
+    printed = place.printed(capsys)
+    item = f"{tmp_path}/out/b/items/eng-deu"
+    for what, step in (("translations", "translate"), ("scores", "score")):
+        assert f"! no {what}: {item}/" in printed
+        assert f"put it back, or: coordinator rerun b eng-deu --from {step}" in printed
+    assert "Errno" not in printed and printed.count(str(tmp_path)) == 2
+    for wanted in ({"lowest": True}, {"metric": "chrf"}):
+        with pytest.raises(BadInput, match="the scores are not there") as caught:
+            place.show(**wanted)
+        assert "is no longer there" in caught.value.why
+    with pytest.raises(BatchMissing, match="there are no outputs of b") as missing:
+        plan_rescore(place.settings, redo.Wanted("b"), CLOCK)
+    assert missing.value.hint.endswith("coordinator rerun b --from translate")
+    whole = plan_rerun(place.settings, redo.Wanted("b", "translate"), CLOCK)
+    assert len(whole.items) == 1, "it reads nothing that an earlier step left"
+
+
+def test_what_is_not_scored_yet_is_not_called_lost(place: Place) -> None:
+    place.translate()
+    with pytest.raises(BadInput, match="no sentence has a score yet"):
+        place.show(lowest=True)
 
 
 HARD = {

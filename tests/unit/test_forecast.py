@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.cli.outlook import step_lines, time_lines
+from coordinator.cli.outlook import outlook_lines, step_lines, time_lines
 from coordinator.clock import SystemClock
-from coordinator.commands.forecast import Forecast, Known, forecast, happened
+from coordinator.commands.forecast import Forecast, Known, forecast, happened, outlook
 from coordinator.domain.handoff import Outcome
 from coordinator.domain.items import WorkItem
 from coordinator.engine import Rate, Rule, kept_rates, largest_first, new_packs, rates_of
@@ -20,6 +20,8 @@ from coordinator.engine.rates import Ran, Rates, ran_of
 from coordinator.ledger import Ledger
 from coordinator.pipelines import Pipeline
 from tests.acceptance.batches import Workplace
+from tests.fakes import HandClock
+from tests.ledgers import Hand, make_batch
 
 
 def outcome(began: float, ended: float, dispatch: str = "d", **facts: Any) -> Outcome:
@@ -54,6 +56,26 @@ def test_nobody_says_what_was_idle_of_lanes_that_are_not_known() -> None:
     for lanes, idle in ((0, None), (2, 0.5)):
         found = happened(rates, lanes)
         assert found is not None and found.to_json()["idle_share"] == idle
+
+
+def test_of_a_finished_batch_it_says_so_and_of_what_its_shares_are(tmp_path: Path) -> None:
+    clock, settings = HandClock(), make_batch(tmp_path, HandClock(), count=2)
+    hand = Hand(tmp_path, clock)
+    hand.end(hand.send(2), ["i1"])
+    sent = hand.send(1, step=1)
+    finished = "left       nothing: the batch is finished"
+
+    def lines() -> list[str]:
+        return list(outlook_lines(outlook(settings, "b", gpus=None, quota=None, clock=clock)))
+
+    assert finished not in lines()
+    hand.end(sent)
+    with closing(Ledger.open(hand.folder, clock)) as ledger:
+        Rates(ledger).add([("score", Ran(items=1, tokens=9, load=3.0, began_at=10, ended_at=19))])
+    *_, measured, _ = found = lines()
+    assert finished in found
+    assert measured.startswith("measured   score 1 pack: 12 s of work in 12 s")
+    assert measured.endswith("idle 0.0% of lane time, loading 25.0% of busy time")
 
 
 def test_a_dispatch_of_which_nothing_came_is_no_measurement() -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from coordinator.cli.app import whole_app
+from coordinator.cli.show import result_lines
+from coordinator.commands.results import FailureGroup, Results
 from coordinator.domain.items import WorkItem
 from coordinator.domain.states import AttemptState, FailureKind, ItemState
 from coordinator.domain.verdicts import Ending, StopReason, Verdict, verdict_of
@@ -14,7 +16,7 @@ from coordinator.engine.policy import sequel_of
 from coordinator.errors import WorkerExit
 from coordinator.ledger import Attempt, Finish, Retry
 from coordinator.pipelines import Pipeline, Step
-from coordinator.reports.kinds import page_of
+from coordinator.reports.kinds import must_be_mended, next_lines, page_of
 from tests.support import REPOSITORY
 
 DOCUMENT = (REPOSITORY / "docs/interpreting-reports.md").read_text()
@@ -103,3 +105,34 @@ def row(kind: FailureKind) -> str:
 @pytest.mark.parametrize("kind", FailureKind)
 def test_document_says_what_the_page_says(kind: FailureKind) -> None:
     assert row(kind) in DOCUMENT, f"the row should be\n{row(kind)}"
+
+
+def test_what_to_do_next_is_to_mend_what_its_page_says_must_be_mended() -> None:
+    mended = {kind for kind in FailureKind if must_be_mended(kind)}
+    assert mended == {FailureKind.BAD_INPUT, FailureKind.MODEL_ERROR, FailureKind.CREDENTIALS}
+    assert all("not tried again" in page_of(kind).retried for kind in mended)
+    for kind in FailureKind:
+        *look, again = next_lines("b", kind)
+        assert again.endswith(f"coordinator resubmit b --kind {kind}")
+        assert look == ([f"coordinator failures b --kind {kind}"] if kind in mended else [])
+
+
+@pytest.mark.parametrize(
+    ("kinds", "last"),
+    [
+        (["timeout"], ["coordinator resubmit b   (again, what failed)"]),
+        (
+            ["timeout", "model_error"],
+            [
+                "coordinator resubmit b --kind timeout",
+                "coordinator failures b --kind model_error",
+                "mend it, then: coordinator resubmit b --kind model_error",
+            ],
+        ),
+    ],
+)
+def test_the_end_of_a_run_says_what_to_do_next(kinds: list[str], last: list[str]) -> None:
+    groups = tuple(FailureGroup(FailureKind(kind), 1, "i1", "bad") for kind in kinds)
+    found = Results("b", {ItemState.FAILED: len(kinds)}, 0, groups, "out/b")
+    _, _, after = "\n".join(map(str, result_lines(found))).partition("  next     ")
+    assert [line.strip() for line in after.splitlines()] == ["coordinator report b", *last]

@@ -20,6 +20,12 @@ MANY = [f"flores-devtest-{n:05d}-eng" for n in range(20_000)]
             ["my-batch-of-may", "x"],
             "did you mean my-batch-of-may? There are 2 batches in all",
         ),
+        (
+            "chrf",
+            ["item", "score_chrf_of_all_sentences"],
+            "did you mean score_chrf_of_all_sentences? There are 2 batches in all",
+        ),
+        ("at", ["my-batch-of-may"], "there is 1 batch in all: my-batch-of-may"),
         ("zz", ["my-batch"], "there is 1 batch in all: my-batch"),
         ("zz", [], "there are no batches in all"),
     ],

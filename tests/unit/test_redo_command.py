@@ -146,7 +146,7 @@ def test_of_several_scoring_steps_one_is_named(tmp_path: Path) -> None:
 
 def test_an_address_that_was_forgotten_is_missed_before_anything_is_sent(tmp_path: Path) -> None:
     settings = finished(tmp_path, reference="https://***@host/r.txt")
-    with pytest.raises(BadInput, match="3 items cannot be done again"):
+    with pytest.raises(BadInput, match="3 of the items cannot be done again"):
         plan_rescore(settings, Wanted("b"), CLOCK)
     (tmp_path / "b" / addresses.FILE).touch()  # as long as some have failed, it is kept
     assert len(plan_rescore(settings, Wanted("b"), CLOCK).items) == 3

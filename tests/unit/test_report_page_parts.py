@@ -5,8 +5,9 @@ import gzip
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import altair
 import pytest
@@ -248,6 +249,7 @@ def inputs(history: History | None = None) -> Inputs:
     class Summary:
         batch = "b"
         is_foreign = False
+        commands: ClassVar[dict[FailureKind, str]] = {}
 
     return Inputs(Summary(), [], {}, [], {}, None, Path(), 0.0, history)  # type: ignore[arg-type]
 
@@ -274,6 +276,16 @@ def test_the_verdict_is_one_sentence_and_one_command(
     assert command in found.command
     assert bool(command) == bool(found.command)
     assert sum(part.count for part in found.parts) == found.total
+
+
+def test_the_verdict_sends_to_what_must_be_mended_first(tmp_path: Path) -> None:
+    logs = LogBuilder(tmp_path / "logs")
+    logs.fail("translate", "a", FailureKind.TIMEOUT, "too slow")
+    logs.fail("translate", "b", FailureKind.MODEL_ERROR, "IndexError: 3")
+    summary = local_reports(logs.root, run_list=None, report_dir=tmp_path / "report", batch=None)
+    found = verdict_of(replace(inputs(), summary=summary), [("failed", 2)])
+    assert found.command == "coordinator failures b --kind model_error"
+    assert found.why.endswith("mend it, then: coordinator resubmit b --kind model_error")
 
 
 # what stands between data and markup

@@ -610,6 +610,21 @@ def test_the_printed_numbers_add_up_at_any_width(logs: LogBuilder) -> None:
     assert "coordinator resubmit b --kind out_of_memory" in screen
 
 
+def test_what_must_be_mended_is_not_just_run_again(logs: LogBuilder) -> None:
+    logs.fail("translate", "a", K.MODEL_ERROR, "IndexError: 3")
+    logs.fail("translate", "b", K.MODEL_ERROR, "IndexError: 3")
+    logs.fail("translate", "c", K.TIMEOUT, "too slow")
+    summary = report(logs)
+    lines = printed(summary).splitlines()
+    assert lines[-3:] == [
+        "next     coordinator failures b --kind model_error",
+        "         mend it, then: coordinator resubmit b --kind model_error",
+        "         coordinator resubmit b --kind timeout",
+    ]
+    again = [f"coordinator resubmit b --kind {kind}" for kind in (K.MODEL_ERROR, K.TIMEOUT)]
+    assert summary.to_json()["next_commands"] == again
+
+
 def test_many_errors_and_notes_are_folded(logs: LogBuilder) -> None:
     for n in range(12):
         logs.fail("translate", f"i{n:02}", K.MODEL_ERROR, f"error {'x' * n}")

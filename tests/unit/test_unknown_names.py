@@ -70,6 +70,11 @@ def hint(line: str, flags: list[str], capsys: pytest.CaptureFixture[str]) -> str
     return " ".join(capsys.readouterr().err.split())
 
 
+def test_a_wrong_step_of_a_log(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    said = hint("logs my-batch eng-fra --step oen", flags, capsys)
+    assert "my-batch has no step 'oen' try did you mean one?" in said
+
+
 @pytest.mark.parametrize("line", BATCHES)
 def test_a_wrong_batch(
     line: str,

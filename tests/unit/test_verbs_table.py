@@ -10,6 +10,8 @@ import coordinator.cli
 from coordinator.cli import main
 from coordinator.cli.app import app_of, contents, whole_app
 from coordinator.cli.contents import HOMES
+from tests.fakes import HandClock
+from tests.ledgers import make_batch
 
 
 def test_every_module_of_verbs_is_in_the_table() -> None:
@@ -48,3 +50,18 @@ def test_what_is_no_verb_is_said(
     error = json.loads(capsys.readouterr().out)["error"]
     assert said in error["message"] and hint in error["hint"]
     assert "\x1b" not in error["message"]
+
+
+def test_a_batch_in_place_of_a_verb_is_told_from_a_typo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_batch(tmp_path, HandClock(), name="first")
+    monkeypatch.setenv("COORDINATOR_STATE_DIR", str(tmp_path / "state"))
+    assert main(["first"]) == 2
+    said = capsys.readouterr().err
+    assert said == "error: first is a batch, not a verb\n  try   coordinator status first\n"
+    assert main(["second"]) == 2
+    assert "there is no verb 'second'" in capsys.readouterr().err
+    monkeypatch.setenv("COORDINATOR_SLOTS", "many")  # settings that cannot be used
+    assert main(["first"]) == 2
+    assert "there is no verb 'first'" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from coordinator.reports.groups import ErrorGroup
 from coordinator.reports.html.inputs import Inputs
 from coordinator.reports.html.links import Links
 from coordinator.reports.html.verdict import moment
-from coordinator.reports.kinds import KindPage, page_of
+from coordinator.reports.kinds import KindPage, must_be_mended, page_of
 
 _MOST = 100
 
@@ -17,6 +17,7 @@ class Failure:
 
     Attributes:
         command: what runs the items of its kind again.
+        must_be_mended: whether that alone comes to the same.
         href: the way to its example; "" = none.
         first, last: when it was seen; "" = nobody knows.
     """
@@ -24,6 +25,7 @@ class Failure:
     group: ErrorGroup
     page: KindPage
     command: str
+    must_be_mended: bool
     href: str
     first: str
     last: str
@@ -39,9 +41,8 @@ class Failures:
 
 def failures_of(inputs: Inputs, links: Links | None) -> Failures:
     """In the order of the report: the most frequent first."""
-    groups, failed = inputs.summary.groups, inputs.summary.failed
-    kinds = sorted(failed, key=lambda kind: -len(failed[kind]))
-    commands = dict(zip(kinds, inputs.summary.next_commands, strict=True))  # in the same order
+    groups = inputs.summary.groups
+    commands = inputs.summary.commands
     shown = [_failure(group, commands[group.kind], links) for group in groups[:_MOST]]
     return Failures(tuple(shown), max(0, len(groups) - _MOST))
 
@@ -51,6 +52,7 @@ def _failure(group: ErrorGroup, command: str, links: Links | None) -> Failure:
         group,
         page_of(group.kind),
         command,
+        must_be_mended(group.kind),
         links.to(group.file) if links else "",
         moment(group.first) if group.first else "",
         moment(group.last) if group.last else "",

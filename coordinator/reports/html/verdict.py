@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from coordinator.reports.html.inputs import History, Inputs
 from coordinator.reports.html.states import Look, look_of
+from coordinator.reports.kinds import must_be_mended
 from coordinator.reports.lists import FAILED
 from coordinator.reports.summary import Summary, show_list
 
@@ -108,6 +109,9 @@ def _next(summary: Summary, parts: Sequence[Part], history: History | None) -> t
         return f"coordinator submit --batch_name {name} --resume", "goes on where it stopped"
     if unfinished:
         return f"coordinator status {name}", "says where it stands now"
-    if failed:
-        return f"coordinator resubmit {name}", f"runs {items_in_words(failed)} again"
-    return "", ""
+    if not failed:
+        return "", ""
+    if mended := [kind for kind in summary.commands if must_be_mended(kind)]:
+        look, then = summary.advice_on(mended[0])
+        return look, f"says what is wrong; {then}"
+    return f"coordinator resubmit {name}", f"runs {items_in_words(failed)} again"

@@ -167,15 +167,18 @@ def gather(
 ) -> Round:
     """Round after round until `stop`, or until the batch is finished; the last round.
 
+    After `stop` there is one more, for what has come since the one before.
+
     Raises:
         BatchMissing, BadInput, UsageError, StorageError, CredentialsError: at its first round;
             later ones that fail are told, and tried again.
     """
     gathering = Gathering(asked, say)
     try:
-        latest = gathering.round()
+        latest, is_last = gathering.round(), False
         on_round(latest)
-        while not (until_finished and latest.is_finished) and not stop.wait(_SECONDS):
+        while not is_last and not (until_finished and latest.is_finished):
+            is_last = stop.wait(_SECONDS)
             with _told(say):
                 latest = gathering.round()
                 on_round(latest)
@@ -230,7 +233,9 @@ def _show(folder: Path, host: str, port: int, say: Tell, stop: threading.Event) 
 
 def _follow(asked: Asked, say: Tell, stop: threading.Event) -> None:
     """The ledger of a new batch comes only once all has been checked."""
-    while not stop.wait(0.2):
+    is_last = False
+    while not is_last:
+        is_last = stop.wait(0.2)
         try:
             gather(asked, say, lambda _round: None, until_finished=False, stop=stop)
             return

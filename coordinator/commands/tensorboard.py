@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from coordinator.bootstrap import batch_folder
 from coordinator.clock import Clock
 from coordinator.commands.board import board, free_port
 from coordinator.commands.curves import USUAL, Collected, Collector, Word, collecting_folder
@@ -203,6 +204,7 @@ def beside(asked: Asked, host: str, port: int, say: Tell) -> Iterator[None]:
         UsageError: at once, where it cannot be had; what goes wrong later is told, and stops
             nothing.
     """
+    batch_folder(asked.settings, asked.batch)  # a name that cannot be one makes no folder
     port, stop = free_port(host, port), threading.Event()
     with collecting_folder(asked.folder, asked.batch):
         threads = [

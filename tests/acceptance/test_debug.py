@@ -2,12 +2,13 @@
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import pexpect
 import pytest
 
-from tests.acceptance.batches import COORDINATOR, Workplace, ended, environment
+from tests.acceptance.batches import COORDINATOR, Workplace, ended, environment, wait_until
 from tests.acceptance.hanging import (
     ITEM,
     SENTENCE,
@@ -113,6 +114,37 @@ def test_ctrl_c_leaves_the_debugger_and_the_job_goes_on(place: Workplace) -> Non
         shell.expect(pexpect.EOF)
         shell.close()
         assert shell.exitstatus == 130
+        let_go(place)
+        assert succeeded(submit)
+
+
+@pytest.mark.parametrize("way", ["ctrl-c", "terminal closed"])
+def test_one_who_leaves_breakpoints_behind_leaves_no_trace(place: Workplace, way: str) -> None:
+    """The job is not traced any more, though it never comes to the breakpoint."""
+    with hanging(place, "b", "telling_of_traces") as submit:
+        shell = spawned(place)
+        shell.expect_exact("(Pdb) ")
+        shell.sendline(f"b {line_of('in_python')}")
+        shell.expect("Breakpoint 1")
+        shell.expect_exact("(Pdb) ")
+        shell.sendline("c")
+        wait_until(lambda: (place.model / "traced").read_text() == "True")
+        time.sleep(1.5)  # for as long as somebody is attached it stays
+        assert (place.model / "traced").read_text() == "True"
+        if way == "ctrl-c":
+            shell.sendintr()
+            shell.expect(pexpect.EOF)
+        shell.close()
+        wait_until(lambda: (place.model / "traced").read_text() == "False", 10)
+        let_go(place)
+        assert succeeded(submit)
+
+
+def test_a_breakpoint_is_come_to_long_after_the_end_of_a_pipe(place: Workplace) -> None:
+    with hanging(place, "b", "in_python") as submit:
+        later = f"b {line_of('in_python')}, time.monotonic() > self.due"
+        done = typed(place, f"!self.due = time.monotonic() + 1.5\n{later}\nc\np sentence\n")
+        assert repr(SENTENCE) in done.stdout and done.returncode == 0
         let_go(place)
         assert succeeded(submit)
 

@@ -1,6 +1,8 @@
 """Looking into a running job of the local executor: stacks, and pdb, and the job that goes on."""
 
 import json
+import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -215,15 +217,23 @@ def spawned(place: Workplace) -> "pexpect.spawn[str]":
     )
 
 
-def test_deadlines_stand_still_while_a_debugger_is_attached(tmp_path: Path) -> None:
-    """The sentence may take 5 s, its job 10 s; the debugger alone is there for 12 s."""
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_deadlines_stand_still_while_a_debugger_is_attached(
+    tmp_path: Path, is_stopped: bool
+) -> None:
+    """The sentence may take 5 s, its job 10 s; the debugger alone is there for 12 s.
+
+    One that is stopped, as by Ctrl-Z, is attached all the same.
+    """
     place = Workplace(tmp_path / "work")
     prepare(place, sentence_timeout=5, time_limit=10)
     with hanging(place, "b", "in_python") as submit:
         shell = spawned(place)
         shell.expect_exact("(Pdb) ")
+        os.killpg(shell.pid, signal.SIGSTOP if is_stopped else signal.SIGCONT)
         with pytest.raises(pexpect.TIMEOUT):
             shell.expect("never said", timeout=12)
+        os.killpg(shell.pid, signal.SIGCONT)
         let_go(place)
         shell.sendline("c")
         shell.expect(pexpect.EOF)

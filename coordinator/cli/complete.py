@@ -28,7 +28,7 @@ _SETTING = re.compile(r"""^state_dir:\s*["']?([^"'#\n]+)""", re.MULTILINE)
 def answer(words: Sequence[str]) -> int:
     """Print what may stand in place of the last of the words, which follow the program's name."""
     sys.stdout.write(f"\n{BEGIN}\n")
-    with suppress(OSError, sqlite3.Error, ValueError):
+    with suppress(OSError, sqlite3.Error, ValueError, RuntimeError):  # the last: ~nobody
         sys.stdout.writelines(f"{name}\n" for name in offered(words) if name.isprintable())
     return 0
 

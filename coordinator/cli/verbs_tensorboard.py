@@ -15,7 +15,7 @@ from coordinator.cli.verb import add_verb
 from coordinator.commands import board as boards
 from coordinator.commands import tensorboard as gathering
 from coordinator.commands.curves import USUAL, collecting_folder, words_in
-from coordinator.commands.status import the_batch
+from coordinator.commands.status import open_ledger, the_batch
 from coordinator.errors import ExitCode
 from coordinator.settings import Settings
 
@@ -92,6 +92,7 @@ def tensorboard(
     name = one_name(batch, batch_name) if batch or batch_name else the_batch(settings)
     folder = gathering.folder_for(name, logdir)
     asked = gathering.Asked(settings, name, clock, folder, words, _listed(items))
+    open_ledger(settings, name, clock).close()  # nothing is made for a batch that is not known
     try:
         with collecting_folder(folder, name):
             _run(output, asked, None if no_serve else (host, port))

@@ -61,7 +61,7 @@ def free_port(host: str, port: int) -> int:
             probe.bind(address)
             found: int = probe.getsockname()[1]
             return found
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:  # the last: 127.0.0..1
         raise UsageError(
             f"TensorBoard cannot listen on {host}:{port}",
             why=getattr(error, "strerror", None) or str(error),

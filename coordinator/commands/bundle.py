@@ -220,18 +220,44 @@ def _json(document: Any) -> bytes:
 
 
 _PARTS = re.compile(r"[-. ]|(?<=[a-z])(?=[A-Z])")
+_FLAG = re.compile(r"--([A-Za-z][\w.-]*)")
+_GIVEN = re.compile(r"-*([A-Za-z][\w.-]*)=.", re.DOTALL)
 
 
 def _without_named(document: Any) -> Any:
-    """The document with a mark in place of text under a name that says that it is secret."""
+    """The document with a mark in place of what stands under a name that says it is secret.
+
+    In lists, which may be command lines, that is what follows `--NAME=` or `--NAME` too.
+    """
     match document:
         case dict():
             return {
-                name: MARK
-                if isinstance(value, str) and value and is_secret(_PARTS.sub("_", str(name)))
-                else _without_named(value)
+                name: _marked(value) if _is_secret(str(name)) else _without_named(value)
                 for name, value in document.items()
             }
         case list() | tuple():
-            return [_without_named(value) for value in document]
+            return [
+                _marked(value) if _asks_for_secret(before) else _word(value)
+                for before, value in zip([None, *document], document, strict=False)
+            ]
     return document
+
+
+def _marked(value: Any) -> Any:
+    """Whole, whatever is in it; what says only whether there is something stays."""
+    return value if isinstance(value, bool) or value in (None, "", [], {}, ()) else MARK
+
+
+def _word(value: Any) -> Any:
+    if isinstance(value, str) and (given := _GIVEN.match(value)) and _is_secret(given[1]):
+        return value[: given.end(1) + 1] + MARK
+    return _without_named(value)
+
+
+def _asks_for_secret(word: Any) -> bool:
+    flag = _FLAG.fullmatch(word) if isinstance(word, str) else None
+    return flag is not None and _is_secret(flag[1])
+
+
+def _is_secret(name: str) -> bool:
+    return is_secret(_PARTS.sub("_", name))

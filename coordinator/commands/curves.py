@@ -91,9 +91,9 @@ class Collected:
     """What a round found.
 
     Attributes:
-        runs: items that have curves and are wanted.
+        runs: wanted items whose curves are in the folder.
         left_out: such items of which there are too many.
-        is_full: the folder may hold no more bytes.
+        is_full: there was no room in the folder for some of the bytes.
     """
 
     runs: tuple[str, ...] = ()
@@ -212,15 +212,22 @@ class Collector:
         wanted.sort(key=lambda item: (states[item] is not ItemState.IN_FLIGHT, item))
         shown = wanted[:MOST_RUNS]
         self._remove_all_but({run_of(item): found[item] for item in shown})
-        room = MOST_IN_ALL - _bytes_below(self.folder)
+        room, is_full = MOST_IN_ALL - _bytes_below(self.folder), False
         for item in shown:
             is_over = states[item] in FINISHED_ITEMS
-            for source in found[item]:
-                if source not in self._whole:
-                    room -= self._copy(source, room)
+            for source in self._not_whole(found[item]):
+                copied = self._copy(source, room)
+                if copied is None:
+                    is_full = True
+                    continue
+                room -= copied
                 if is_over:
                     self._whole.add(source)
-        return Collected(tuple(sorted(shown)), len(wanted) - len(shown), room <= 0)
+        there = sorted(item for item in shown if (self.folder / run_of(item)).is_dir())
+        return Collected(tuple(there), len(wanted) - len(shown), is_full)
+
+    def _not_whole(self, sources: Sequence[Source]) -> list[Source]:
+        return [source for source in sources if source not in self._whole]
 
     def _remove_all_but(self, kept: Mapping[str, Sequence[Source]]) -> None:
         """Runs that are not wanted any more, and files of attempts that have a newer one."""
@@ -237,13 +244,15 @@ class Collector:
         current = {source for sources in kept.values() for source in sources}
         self._whole &= current
 
-    def _copy(self, source: Source, room: int) -> int:
-        """Append what has been added to it; how many bytes that were."""
+    def _copy(self, source: Source, room: int) -> int | None:
+        """Append what has been added to it; how many bytes that were, None: there is no room."""
         size = self.storage.size(source.key)
         target = self.folder / run_of(source.item) / source.name
         have = _size(target)
-        if size is None or size == have or size > MOST_BYTES or size - have > room:
+        if size is None or size == have or size > MOST_BYTES:
             return 0
+        if size - have > room:
+            return None
         if size < have:  # another file under the same name
             target.unlink()
             have = 0

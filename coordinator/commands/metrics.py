@@ -236,7 +236,7 @@ def served(registry: "CollectorRegistry", host: str, port: int) -> Iterator[str]
 
     try:
         server, thread = start_http_server(port, host, registry)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:  # the last: 127.0.0..1
         raise UsageError(
             f"metrics cannot be served on {host}:{port}",
             why=getattr(error, "strerror", None) or str(error),

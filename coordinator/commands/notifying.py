@@ -1,7 +1,7 @@
 """Word of a batch to somebody who does not sit before it: a command, or a POST to an address.
 
-It goes out in the background, within a time limit. What goes wrong with it is a line in the log,
-and stops nothing. The address is a secret: whoever has it can write there.
+It goes out in the background, within a time limit, each way for itself. What goes wrong with it is
+a line in the log, and stops nothing. The address is a secret: whoever has it can write there.
 """
 
 import json
@@ -11,11 +11,11 @@ import signal
 import socket
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from queue import Queue
 from tempfile import TemporaryFile
-from threading import Thread
+from threading import Condition, Thread
 from typing import Any
 
 import structlog
@@ -42,12 +42,11 @@ class Notifier:
 
     def __init__(self, ways: Mapping[str, Send], batch: str, clock: Clock) -> None:
         """`ways`: name for the log -> what sends a message or raises."""
-        self._ways, self._batch, self._clock = ways, batch, clock
-        self._log = structlog.get_logger().bind(batch=batch)
-        self._waiting: Queue[dict[str, Any]] = Queue()
+        log = structlog.get_logger().bind(batch=batch)
+        self._ways = [_Way(send, log.bind(by=name)) for name, send in ways.items()]
+        self._batch, self._clock = batch, clock
         self._told = dict.fromkeys(_OVER, "")  # what holds it, as it was told last
         self._told_at = dict.fromkeys(_OVER, -_AGAIN)
-        self._thread: Thread | None = None
 
     def look(self, snapshot: Snapshot) -> None:
         """Tell where a pause or trouble with credentials begins or ends.
@@ -72,43 +71,82 @@ class Notifier:
         self.tell(event, message, **more, failures=kinds, exit_code=exit_code)
 
     def tell(self, event: str, message: str, **more: Any) -> None:
-        """Never waits. What finds too many before it is left out."""
-        if not self._ways or self._waiting.qsize() >= _MOST_WAITING:
-            return
-        self._waiting.put(
-            {
-                "schema": 1,
-                "event": event,
-                "batch": self._batch,
-                "at": timestamp(self._clock.now()),
-                "host": socket.gethostname(),
-                "message": message,
-                **more,
-            }
-        )
+        """Never waits. What finds too many before it is left out, with a line in the log."""
+        document = {
+            "schema": 1,
+            "event": event,
+            "batch": self._batch,
+            "at": timestamp(self._clock.now()),
+            "host": socket.gethostname(),
+            "message": message,
+            **more,
+        }
+        for way in self._ways:
+            way.tell(document)
+
+    def close(self) -> None:
+        """Wait for what is on its way, for as long as one message may take; all ways together."""
+        deadline = time.monotonic() + SECONDS + 1.0
+        for way in self._ways:
+            way.close(deadline)
+
+
+class _Way:
+    """One way out. It has a queue and a thread of its own: none waits for another that hangs."""
+
+    def __init__(self, send: Send, log: Any) -> None:
+        self._send, self._log = send, log
+        self._waiting: deque[dict[str, Any]] = deque()  # the first is on its way
+        self._changed, self._is_over = Condition(), False
+        self._thread: Thread | None = None
+
+    def tell(self, document: dict[str, Any]) -> None:
+        with self._changed:
+            if len(self._waiting) >= _MOST_WAITING:
+                self._failed(document, f"{_MOST_WAITING} wait already")
+                return
+            self._waiting.append(document)
+            self._changed.notify_all()
         if self._thread is None:
             self._thread = Thread(target=self._send_all, name="notifier", daemon=True)
             self._thread.start()
 
-    def close(self) -> None:
-        """Wait for what is on its way, for as long as one message may take."""
-        waiting = self._waiting
-        with waiting.all_tasks_done:
-            waiting.all_tasks_done.wait_for(lambda: not waiting.unfinished_tasks, SECONDS + 1.0)
+    def close(self, deadline: float) -> None:
+        """Wait until all is sent; what still waits at the deadline is told to the log."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting, max(0.0, deadline - time.monotonic()))
+            self._is_over = True
+            self._changed.notify_all()
+            for document in self._waiting:
+                self._failed(document, "it was still waiting when the coordinator ended")
 
     def _send_all(self) -> None:
-        while True:
-            document = self._waiting.get()
-            for name, send in self._ways.items():
-                self._send(name, send, document)
-            self._waiting.task_done()
+        while document := self._next():
+            why = self._tried(document)
+            with self._changed:
+                if self._is_over:  # it is told by now
+                    return
+                if why:
+                    self._failed(document, why)
+                self._waiting.popleft()
+                self._changed.notify_all()
 
-    def _send(self, name: str, send: Send, document: dict[str, Any]) -> None:
+    def _next(self) -> dict[str, Any] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._is_over)
+            return None if self._is_over else self._waiting[0]
+
+    def _tried(self, document: dict[str, Any]) -> str:
+        """Why it could not be sent, or ""."""
         try:
             text = json.dumps(document, ensure_ascii=False)
-            send(known.mask.text(text).encode("utf-8", "replace"))
+            self._send(known.mask.text(text).encode("utf-8", "replace"))
         except Exception as error:  # whatever it is, the batch goes on
-            self._log.warning("not notified", by=name, told=document["event"], error=_plain(error))
+            return _plain(error)
+        return ""
+
+    def _failed(self, document: dict[str, Any], why: str) -> None:
+        self._log.warning("not notified", told=document["event"], error=why)
 
 
 def _plain(error: Exception) -> str:

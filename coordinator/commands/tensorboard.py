@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from coordinator.bootstrap import batch_folder
 from coordinator.clock import Clock
 from coordinator.commands.board import board, free_port
 from coordinator.commands.curves import USUAL, Collected, Collector, Word, collecting_folder
@@ -167,15 +168,18 @@ def gather(
 ) -> Round:
     """Round after round until `stop`, or until the batch is finished; the last round.
 
+    After `stop` there is one more, for what has come since the one before.
+
     Raises:
         BatchMissing, BadInput, UsageError, StorageError, CredentialsError: at its first round;
             later ones that fail are told, and tried again.
     """
     gathering = Gathering(asked, say)
     try:
-        latest = gathering.round()
+        latest, is_last = gathering.round(), False
         on_round(latest)
-        while not (until_finished and latest.is_finished) and not stop.wait(_SECONDS):
+        while not is_last and not (until_finished and latest.is_finished):
+            is_last = stop.wait(_SECONDS)
             with _told(say):
                 latest = gathering.round()
                 on_round(latest)
@@ -200,6 +204,7 @@ def beside(asked: Asked, host: str, port: int, say: Tell) -> Iterator[None]:
         UsageError: at once, where it cannot be had; what goes wrong later is told, and stops
             nothing.
     """
+    batch_folder(asked.settings, asked.batch)  # a name that cannot be one makes no folder
     port, stop = free_port(host, port), threading.Event()
     with collecting_folder(asked.folder, asked.batch):
         threads = [
@@ -230,7 +235,9 @@ def _show(folder: Path, host: str, port: int, say: Tell, stop: threading.Event) 
 
 def _follow(asked: Asked, say: Tell, stop: threading.Event) -> None:
     """The ledger of a new batch comes only once all has been checked."""
-    while not stop.wait(0.2):
+    is_last = False
+    while not is_last:
+        is_last = stop.wait(0.2)
         try:
             gather(asked, say, lambda _round: None, until_finished=False, stop=stop)
             return

@@ -8,17 +8,20 @@ import os
 import pdb
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from coordinator.debugging import folder as files
 from coordinator.debugging.own_code import lies_in, own_folders
 from coordinator.debugging.standstill import is_attached
 
 COMES = 10.0  # seconds for the one who wished for it to come
+_LOOK = 0.5  # seconds between two looks whether somebody is attached
 GOES_ON = "The job goes on.\n"
 
 
@@ -27,7 +30,7 @@ def open_prompt(folder: Path, pid: int, frame: FrameType) -> None:
     try:
         if is_attached(folder):  # else the wish is of somebody who was killed
             line = _Line(_caller(folder, pid))
-            Prompt(line).open_at(_shown(frame))
+            Prompt(line, folder).open_at(_shown(frame))
     except Exception:
         traceback.print_exc()  # to the job's log
     finally:
@@ -106,12 +109,18 @@ class _Line:
 
 
 class Prompt(pdb.Pdb):
-    """pdb that never ends the process: to leave it is to let the job go on."""
+    """pdb that never ends the process: to leave it is to let the job go on.
 
-    def __init__(self, line: _Line) -> None:
+    One who has gone with breakpoints set may have left them where the job never comes; it would be
+    traced for ever, and many times slower. What tells is the lock: who types by a pipe has come to
+    the end of the input and waits.
+    """
+
+    def __init__(self, line: _Line, folder: Path) -> None:
         own = ["coordinator.debugging.*"]
         super().__init__(stdin=line, stdout=line, nosigint=True, readrc=False, skip=own)  # type: ignore[arg-type]
         self._line, self._is_over = line, False
+        self._folder, self._look_at = folder, time.monotonic() + _LOOK
 
     def open_at(self, frame: FrameType) -> None:
         """Ask at once, and then wherever it is told to stop."""
@@ -128,6 +137,21 @@ class Prompt(pdb.Pdb):
             at.f_trace = self.trace_dispatch
             at = at.f_back
         sys.settrace(self.trace_dispatch)
+
+    def trace_dispatch(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if self._is_over:
+            return None
+        if self._was_left():
+            self.clear_all_breaks()
+            self.set_continue()
+            return None
+        return super().trace_dispatch(frame, event, arg)
+
+    def _was_left(self) -> bool:
+        if (now := time.monotonic()) < self._look_at:
+            return False
+        self._look_at = now + _LOOK
+        return not is_attached(self._folder)
 
     def set_continue(self) -> None:
         """With breakpoints it stays, for they are to stop the job; else it is over."""

@@ -1,7 +1,8 @@
 """Deadlines stand still while a debugger is attached.
 
 A file in a folder counts the seconds for which that was so. Whoever has deadlines reads it; when
-the one who counts is killed, counting ends with it, and nothing has to be tidied up.
+the one who counts is killed, counting ends with it, and nothing has to be tidied up. One who is
+stopped, say by Ctrl-Z, does not count, but keeps its lock: no deadline ends anything meanwhile.
 """
 
 import fcntl
@@ -36,6 +37,12 @@ def stood_still(folder: Path | None, name: str = NAME) -> float:
 def steady() -> float:
     """Seconds of a clock that stands still while a debugger is attached to this job."""
     return time.monotonic() - stood_still(debug_folder(os.environ))
+
+
+def is_held() -> bool:
+    """Whether a debugger is attached to this job just now, even one that is stopped itself."""
+    folder = debug_folder(os.environ)
+    return folder is not None and is_attached(folder)
 
 
 def is_attached(folder: Path, name: str = NAME) -> bool:

@@ -9,7 +9,7 @@ import structlog
 
 from coordinator.clock import Clock
 from coordinator.cluster import Cluster, JobId
-from coordinator.debugging.standstill import OF_DISPATCHES, stood_still
+from coordinator.debugging.standstill import OF_DISPATCHES, is_attached, stood_still
 from coordinator.domain.states import OUT, ItemState
 from coordinator.domain.states import AttemptState as S
 from coordinator.domain.verdicts import StopReason
@@ -321,10 +321,16 @@ class Driver:
             if dispatch.id in self._stopping:
                 continue
             self._look_into(dispatch)
-            stood_still_for = stood_still(self._ledger.path.parent / OF_DISPATCHES, dispatch.name)
-            if seconds - stood_still_for > self._limit(dispatch):
+            if self._without_debuggers(dispatch, seconds) > self._limit(dispatch):
                 self._log.warning("time limit passed", dispatch=dispatch.name, seconds=seconds)
                 self._stop([dispatch], StopReason.TIME_LIMIT)
+
+    def _without_debuggers(self, dispatch: Dispatch, seconds: float) -> float:
+        """Of the seconds that it has run, those that count; 0 while one is attached."""
+        folder = self._ledger.path.parent / OF_DISPATCHES
+        if is_attached(folder, dispatch.name):
+            return 0.0
+        return seconds - stood_still(folder, dispatch.name)
 
     def _stop(self, dispatches: Sequence[Dispatch], reason: StopReason) -> None:
         """The reason is kept before the cluster hears of it; each run makes sure that it does."""

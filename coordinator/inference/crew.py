@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
 
-from coordinator.debugging.standstill import steady
+from coordinator.debugging.standstill import is_held, steady
 from coordinator.domain.reach import Reach
 from coordinator.errors import ModelError
 from coordinator.inference.wire import Nonsense, pack, receive, revive
@@ -179,7 +179,7 @@ class Crew:
         """Kill who has been loading the model for more than so many seconds."""
         for member in self.members:
             loading = not member.ready and member.fate is None
-            if loading and steady() - member.started > limit:
+            if loading and steady() - member.started > limit and not is_held():
                 what = f"loading the model {self._setup.folder} took longer than {limit:g} s"
                 member.kill(TimeoutError(f"{what}: the option load_timeout allows no more"))
 

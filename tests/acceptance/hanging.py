@@ -19,6 +19,7 @@ import ctypes
 import os
 import select
 import struct
+import sys
 import threading
 import time
 
@@ -62,6 +63,14 @@ class Handler:
     def busy(self, sentence):
         while not (self.folder / "go").exists():
             found = sum(range(1000))
+
+    def telling_of_traces(self, sentence):
+        told = None
+        while not (self.folder / "go").exists():
+            if told is not (traced := sys.gettrace() is not None):
+                (self.folder / "traced").write_text(str(traced))
+                told = traced
+            time.sleep(0.01)
 
     def with_own_signals(self, sentence):
         import signal

@@ -10,6 +10,7 @@ import pytest
 
 from coordinator.cli import main
 from coordinator.clock import SystemClock
+from coordinator.pipelines import Pipeline
 from coordinator.secrecy.sources import scrubbed
 from tests.acceptance.batches import COORDINATOR, Workplace, environment
 from tests.faults.canaries import Canaries, plant
@@ -162,6 +163,49 @@ def test_no_secret_is_in_it(canaries: Canaries, monkeypatch: pytest.MonkeyPatch)
         told = [name for name, data in files.items() if any(trace in data for trace in traces)]
         assert told == [], f"{place} is told"
     assert b"hunter2" not in b"".join(files.values())
+
+
+OPTIONS = {
+    "command": [
+        "tool",
+        "--api-key",
+        "kept-1",
+        "--password=kept-2",
+        "DB_PASSWORD=kept-3",
+        "--out=x",
+    ],
+    "more": ["--token", "--client-secret", "kept-4", "--verbose"],
+    "serverPassword": ["kept-5", {"a": "kept-6"}],
+    "client_secret": {"text": "kept-7"},
+    "pin": {"PASSWORD": 70707},
+    "tokens": {"source": 12, "target": [34]},
+    "needs_password": True,
+    "max_token_count": 56,
+    "old_password": None,
+}
+
+
+def test_whatever_stands_under_a_secret_name_is_masked_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = {"name": "translate", "job": "command", "options": {"command": ["true"], **OPTIONS}}
+    pipeline = Pipeline.model_validate({"name": "p", "steps": [step]})
+    make_batch(tmp_path, SystemClock(), pipeline=pipeline, steps=("translate",))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COORDINATOR_STATE_DIR", str(tmp_path / "state"))
+    assert main(["bundle", "b", "--yes"]) == 0
+    files = files_in(tmp_path / "b-bundle.tar.gz")
+    told = b"".join(files.values())
+    assert b"kept-" not in told and b"70707" not in told
+    [left] = json.loads(files["batch.json"])["pipeline"]["steps"]
+    assert left["options"] == {
+        **OPTIONS,
+        "command": ["tool", "--api-key", "***", "--password=***", "DB_PASSWORD=***", "--out=x"],
+        "more": ["--token", "***", "***", "--verbose"],
+        "serverPassword": "***",
+        "client_secret": "***",
+        "pin": {"PASSWORD": "***"},
+    }
 
 
 @pytest.mark.parametrize(

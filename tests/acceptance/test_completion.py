@@ -156,7 +156,9 @@ def test_names_come_at_once_and_without_what_takes_long_to_import(folder: Path) 
     subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment(folder), check=True)
 
 
-@pytest.mark.parametrize("harm", ["not a ledger", "no folder", "a settings file that is none"])
+@pytest.mark.parametrize(
+    "harm", ["not a ledger", "no folder", "a settings file that is none", "nobody's home"]
+)
 def test_whatever_is_wrong_nothing_is_offered_and_nothing_is_said(
     harm: str, folder: Path, tmp_path: Path
 ) -> None:
@@ -169,7 +171,10 @@ def test_whatever_is_wrong_nothing_is_offered_and_nothing_is_said(
     done = subprocess.run(
         [BIN / "coordinator", "__complete", "why", "b", ""],
         cwd=tmp_path,
-        env={**environment(folder), "COORDINATOR_STATE_DIR": str(state)},
+        env={
+            **environment(folder),
+            "COORDINATOR_STATE_DIR": "~nobody-here/x" if harm == "nobody's home" else str(state),
+        },
         capture_output=True,
         text=True,
         check=True,

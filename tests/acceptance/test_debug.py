@@ -1,13 +1,16 @@
 """Looking into a running job of the local executor: stacks, and pdb, and the job that goes on."""
 
 import json
+import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pexpect
 import pytest
 
-from tests.acceptance.batches import COORDINATOR, Workplace, ended, environment
+from tests.acceptance.batches import COORDINATOR, Workplace, ended, environment, wait_until
 from tests.acceptance.hanging import (
     ITEM,
     SENTENCE,
@@ -117,6 +120,37 @@ def test_ctrl_c_leaves_the_debugger_and_the_job_goes_on(place: Workplace) -> Non
         assert succeeded(submit)
 
 
+@pytest.mark.parametrize("way", ["ctrl-c", "terminal closed"])
+def test_one_who_leaves_breakpoints_behind_leaves_no_trace(place: Workplace, way: str) -> None:
+    """The job is not traced any more, though it never comes to the breakpoint."""
+    with hanging(place, "b", "telling_of_traces") as submit:
+        shell = spawned(place)
+        shell.expect_exact("(Pdb) ")
+        shell.sendline(f"b {line_of('in_python')}")
+        shell.expect("Breakpoint 1")
+        shell.expect_exact("(Pdb) ")
+        shell.sendline("c")
+        wait_until(lambda: (place.model / "traced").read_text() == "True")
+        time.sleep(1.5)  # for as long as somebody is attached it stays
+        assert (place.model / "traced").read_text() == "True"
+        if way == "ctrl-c":
+            shell.sendintr()
+            shell.expect(pexpect.EOF)
+        shell.close()
+        wait_until(lambda: (place.model / "traced").read_text() == "False", 10)
+        let_go(place)
+        assert succeeded(submit)
+
+
+def test_a_breakpoint_is_come_to_long_after_the_end_of_a_pipe(place: Workplace) -> None:
+    with hanging(place, "b", "in_python") as submit:
+        later = f"b {line_of('in_python')}, time.monotonic() > self.due"
+        done = typed(place, f"!self.due = time.monotonic() + 1.5\n{later}\nc\np sentence\n")
+        assert repr(SENTENCE) in done.stdout and done.returncode == 0
+        let_go(place)
+        assert succeeded(submit)
+
+
 def test_pdb_of_a_process_that_is_stuck_in_c_says_so_after_ten_seconds(place: Workplace) -> None:
     with hanging(place, "b", "in_c_for_ever"):
         done = typed(place, "p sentence\n")
@@ -183,15 +217,23 @@ def spawned(place: Workplace) -> "pexpect.spawn[str]":
     )
 
 
-def test_deadlines_stand_still_while_a_debugger_is_attached(tmp_path: Path) -> None:
-    """The sentence may take 5 s, its job 10 s; the debugger alone is there for 12 s."""
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_deadlines_stand_still_while_a_debugger_is_attached(
+    tmp_path: Path, is_stopped: bool
+) -> None:
+    """The sentence may take 5 s, its job 10 s; the debugger alone is there for 12 s.
+
+    One that is stopped, as by Ctrl-Z, is attached all the same.
+    """
     place = Workplace(tmp_path / "work")
     prepare(place, sentence_timeout=5, time_limit=10)
     with hanging(place, "b", "in_python") as submit:
         shell = spawned(place)
         shell.expect_exact("(Pdb) ")
+        os.killpg(shell.pid, signal.SIGSTOP if is_stopped else signal.SIGCONT)
         with pytest.raises(pexpect.TIMEOUT):
             shell.expect("never said", timeout=12)
+        os.killpg(shell.pid, signal.SIGCONT)
         let_go(place)
         shell.sendline("c")
         shell.expect(pexpect.EOF)

@@ -135,6 +135,7 @@ def asked(url: str) -> Samples:
         (("--serve", "nine"), "'nine' is no port"),
         (("--serve", "127.0.0.1:70000"), "'70000' is no port"),
         (("--serve", "203.0.113.7:9101"), "cannot be served on 203.0.113.7:9101"),
+        (("--serve", "127.0.0..1:9101"), "cannot be served on 127.0.0..1:9101"),
         (("--out", "/proc/coordinator.prom"), "cannot be written"),
     ],
 )

@@ -219,6 +219,7 @@ def test_without_the_library_it_says_how_to_get_it(place: Workplace) -> None:
         (["--filters", "Done"], "one or more of Queued, Running, Completed, Failed, Canceled"),
         (["--filters", ","], "it names no state"),
         (["--host", "203.0.113.7"], "cannot listen on 203.0.113.7:6006"),
+        (["--host", "127.0.0..1"], "cannot listen on 127.0.0..1:6006"),
     ],
 )
 def test_what_cannot_be_meant_is_said(place: Workplace, flags: list[str], words: str) -> None:

@@ -168,13 +168,27 @@ def test_there_is_a_bound_to_everything(
     for name, size in (("a", 11), ("b", 8), ("c", 8), ("d", 8)):
         storage.write(key(name), b"x" * size)
     found = collect(collector, a=S.IN_FLIGHT, b=S.SUCCEEDED, c=S.SUCCEEDED, d=S.IN_FLIGHT)
-    assert (found.runs, found.left_out) == (("a", "d"), 2)
+    assert (found.runs, found.left_out, found.is_full) == (("d",), 2, False)
     assert set(files(collector)) == {f"d/{FILE}.translate-a1"}  # a's file is too large
     found = collect(collector, b=S.IN_FLIGHT, d=S.IN_FLIGHT)
     assert {path[0] for path in files(collector)} == {"d"}  # no room for another
+    assert (found.runs, found.is_full) == (("d",), True)
     for number in range(40):
         storage.write(key("e", name=f"{FILE}.{number}"), b"x")
     assert len(collector.found()["e"]) == 16
+
+
+def test_what_there_was_no_room_for_comes_once_there_is(
+    storage: LocalStorage, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curves, "MOST_IN_ALL", 12)
+    storage.write(key("i"), b"x" * 8)
+    storage.write(key("k"), b"y" * 8)
+    found = collect(collector, i=S.SUCCEEDED, k=S.SUCCEEDED)
+    assert (found.runs, found.is_full) == (("i",), True)
+    found = collect(collector, i=S.FAILED, k=S.SUCCEEDED)
+    assert (found.runs, found.is_full) == (("k",), False)
+    assert files(collector) == {f"k/{FILE}.translate-a1": b"y" * 8}
 
 
 def test_a_link_in_the_folder_is_not_written_through(

@@ -19,6 +19,7 @@ from coordinator.debugging.standstill import (
     AlreadyAttached,
     attached,
     is_attached,
+    is_held,
     stood_still,
 )
 
@@ -263,6 +264,28 @@ def test_counting_ends_with_a_debugger_that_is_killed(tmp_path: Path) -> None:
     before = stood_still(tmp_path)
     time.sleep(0.4)
     assert stood_still(tmp_path) == before and not is_attached(tmp_path)
+
+
+def test_a_debugger_that_is_stopped_still_holds_and_what_it_missed_counts_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LOCAL_JOB, str(tmp_path))
+    folder = tmp_path / NAME
+    folder.mkdir()
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from coordinator.debugging.standstill import attached\n"
+        "with attached(Path(sys.argv[1])):\n sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", script, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        wait_until(lambda: stood_still(folder) > 0)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(1.0)
+        assert stood_still(folder) < 0.9 and is_held()
+        process.send_signal(signal.SIGCONT)
+        process.communicate()
+    assert stood_still(folder) > 1.0 and not is_held()
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"\xff" * 100])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from coordinator.commands import notifying as module
 from coordinator.commands.notifying import Notifier, call, notifying, post
@@ -116,6 +117,42 @@ def test_one_that_hangs_holds_nothing_up(clock: HandClock, monkeypatch: pytest.M
         notifier.tell(f"event {number}", "x")
     notifier.close()
     assert time.monotonic() - began < 5
+    forever.set()
+
+
+def test_one_that_hangs_keeps_no_other_waiting_and_what_it_kept_is_logged(
+    clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS", -0.5)
+    forever, good, failing = threading.Event(), Told(), Told(failures=1)
+    ways = {"hangs": lambda _data: bool(forever.wait()), "good": good, "failing": failing}
+    with capture_logs() as logged:
+        notifier = Notifier(ways, "b", clock)
+        notifier.tell("paused", "one")
+        notifier.tell("finished", "two")
+        notifier.close()
+        forever.set()
+        time.sleep(0.1)
+    assert good.events == failing.events == [("paused", "one"), ("finished", "two")]
+    assert [(line["by"], line["told"]) for line in logged if line["event"] == "not notified"] == [
+        ("failing", "paused"),
+        ("hangs", "paused"),
+        ("hangs", "finished"),
+    ]
+
+
+def test_what_finds_too_many_before_it_is_logged(
+    clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS", -0.9)
+    monkeypatch.setattr(module, "_MOST_WAITING", 2)
+    forever = threading.Event()
+    with capture_logs() as logged:
+        notifier = Notifier({"hangs": lambda _data: bool(forever.wait())}, "b", clock)
+        for number in range(3):
+            notifier.tell(f"event {number}", "x")
+        assert [(line["told"], line["error"]) for line in logged] == [("event 2", "2 wait already")]
+        notifier.close()
     forever.set()
 
 

@@ -73,11 +73,13 @@ def test_a_folder_that_may_not_be_read_costs_a_note(logs: LogBuilder) -> None:
     logs.submit("x", "y")
     logs.through("y")
     shut = logs.crash("translate", "x", "Traceback\n").folder
+    report_of(logs.root)  # all is imported: the other user may not read the interpreter's folders
     shut.chmod(0)
-    for folder in [*logs.root.parents][:3]:
-        folder.chmod(0o755)
-    (logs.root.parent / "report").mkdir(mode=0o777)
-    (logs.root.parent / "report").chmod(0o777)
+    for folder in logs.root.parents:
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o001)
+    shutil.rmtree(logs.root.parent / "report")
+    logs.root.parent.chmod(0o777)
     child = os.fork()
     if child == 0:
         os.setuid(65534)

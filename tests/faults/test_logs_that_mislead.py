@@ -76,8 +76,8 @@ def test_a_folder_that_may_not_be_read_costs_a_note(logs: LogBuilder) -> None:
     report_of(logs.root)  # all is imported: the other user may not read the interpreter's folders
     shut.chmod(0)
     for folder in logs.root.parents:
-        if not folder.stat().st_mode & 0o001:
-            folder.chmod(folder.stat().st_mode | 0o001)
+        if folder.stat().st_mode & 0o011 != 0o011:
+            folder.chmod(folder.stat().st_mode | 0o011)
     shutil.rmtree(logs.root.parent / "report")
     logs.root.parent.chmod(0o777)
     child = os.fork()

@@ -197,7 +197,7 @@ def test_no_logs_at_all(tmp_path: Path) -> None:
 def test_a_report_folder_that_cannot_be_made(logs: LogBuilder, tmp_path: Path) -> None:
     logs.through("a")
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="cannot be written"):
+    with pytest.raises(UsageError, match="file is a file, not a folder"):
         local_reports(logs.root, run_list=None, report_dir=tmp_path / "file" / "x", batch=None)
 
 

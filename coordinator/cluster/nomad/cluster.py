@@ -46,6 +46,8 @@ from coordinator.secrecy import NO_MASK, Mask
 # At a time: a dispatch is one raft commit, and commits share their disk writes.
 _DISPATCHES, _DEREGISTERS = Lanes(32), Lanes(16)
 _PRESSURE_SECONDS = 5.0
+_STARTS, _LOOK = 5.0, 0.5  # seconds: for an allocation to start, and between two looks
+_WHERE_IT_STANDS = "coordinator why BATCH ITEM says where it stands"
 _CHILD = re.compile(r"[A-Za-z0-9_~.-]+/dispatch-[A-Za-z0-9_.-]+")
 
 
@@ -240,12 +242,19 @@ class NomadCluster:
         return Logs(self._api, site.where).read(last["ID"], site.main_task, stream, offset)
 
     def inside(self, job: JobId) -> NomadInside:
+        """Waits a little for one that just starts: servers hear of it after its client does."""
         _, site = self._known(job)
-        last = newest(self._api.get_all("job", job, "allocations", **site.where))
-        state = last.get("ClientStatus") if last else "not placed"
-        if last is None or state != "running":
-            raise ClusterError(f"job {job} does not run", why=f"its allocation is {state}")
-        return NomadInside(self._api, site.where, last["ID"], site.main_task)
+        until = time.monotonic() + _STARTS
+        while True:
+            last = newest(self._api.get_all("job", job, "allocations", **site.where))
+            state = last.get("ClientStatus") if last else "not placed"
+            if last is not None and state == "running":
+                return NomadInside(self._api, site.where, last["ID"], site.main_task)
+            if state != "pending" or time.monotonic() > until:
+                hint = "the same again in a moment" if state == "pending" else _WHERE_IT_STANDS
+                why = f"its allocation is {state}"
+                raise ClusterError(f"job {job} does not run", why=why, hint=hint)
+            time.sleep(_LOOK)
 
     def address_of(self, job: JobId) -> str:
         parent = self._parent_of_id(job)

@@ -285,7 +285,7 @@ def test_the_verdict_sends_to_what_must_be_mended_first(tmp_path: Path) -> None:
     summary = local_reports(logs.root, run_list=None, report_dir=tmp_path / "report", batch=None)
     found = verdict_of(replace(inputs(), summary=summary), [("failed", 2)])
     assert found.command == "coordinator failures b --kind model_error"
-    assert found.why.endswith("mend it, then: coordinator resubmit b --kind model_error")
+    assert found.why.endswith("what to run once it is mended stands below")
 
 
 # what stands between data and markup

@@ -112,6 +112,6 @@ def _next(summary: Summary, parts: Sequence[Part], history: History | None) -> t
     if not failed:
         return "", ""
     if mended := [kind for kind in summary.commands if must_be_mended(kind)]:
-        look, then = summary.advice_on(mended[0])
-        return look, f"says what is wrong; {then}"
+        look, *_ = summary.advice_on(mended[0])
+        return look, "says what is wrong; what to run once it is mended stands below"
     return f"coordinator resubmit {name}", f"runs {items_in_words(failed)} again"

@@ -21,6 +21,7 @@ from coordinator.domain.states import LIVE, AttemptState, FailureKind
 from coordinator.domain.verdicts import Ending, Verdict, verdict_of
 from coordinator.reports.tree import Tree
 
+_FOREIGN = "is of another dispatch"  # nothing of it may be used here
 _LATEST = 10e9  # seconds since the epoch: in the year 2286
 _KINDS = {
     AttemptState.LOST: FailureKind.LOST,
@@ -90,29 +91,28 @@ def read_dispatch(tree: Tree, folder: Path, known_ids: Iterable[str]) -> Dispatc
     """
     entries = tree.entries(folder)
     logs = DispatchLogs(folder)
-    raw = _raw_record(tree, logs, is_there=logs.record in entries.files)
+    raw = tree.document(logs.record) if logs.record in entries.files else None
     record = parse_dispatch(raw) if raw is not None else None
-    if raw is not None and record is None:
-        tree.note(logs.record, "damaged or of another version: judged by what else is there")
+    if problem := _problem(logs, raw, record):
+        tree.note(logs.record, problem)
+    if problem.startswith(_FOREIGN):
+        raw = record = None
     outcomes = _outcomes(tree, logs) if logs.outcomes in entries.folders else {}
     claims = record or _salvaged(tree, logs, raw, outcomes, known_ids)
     attempts = tuple(_attempts(tree, logs, claims, outcomes))
     return Dispatch(record, attempts)
 
 
-def _raw_record(tree: Tree, logs: DispatchLogs, *, is_there: bool) -> bytes | None:
-    """`dispatch.json` as it is; None, and told, where nothing of it may be used here."""
-    raw = tree.document(logs.record) if is_there else None
+def _problem(logs: DispatchLogs, raw: bytes | None, record: DispatchRecord | None) -> str:
+    """Why `dispatch.json` cannot be used as it is, or ""."""
     if raw is None:
-        tree.note(logs.record, "missing or unreadable: judged by what else is there")
-        return None
+        return "missing or unreadable: judged by what else is there"
     own = {"step": logs.folder.parent.name, "dispatch": logs.folder.name}
-    said = {name: value for name, value in _json_object(raw).items() if name in own}
-    if said and {**own, **said} != own:
-        named = {name: str(value) for name, value in {**own, **said}.items()}
-        tree.note(logs.record, f"is of another dispatch ({named['step']}/{named['dispatch']})")
-        return None
-    return raw
+    said = vars(record) if record else _json_object(raw)
+    named = {name: said.get(name, value) for name, value in own.items()}
+    if named != own:
+        return f"{_FOREIGN} ({named['step']}/{named['dispatch']})"
+    return "" if record else "damaged or of another version: judged by what else is there"
 
 
 def _outcomes(tree: Tree, logs: DispatchLogs) -> dict[str, Outcome]:

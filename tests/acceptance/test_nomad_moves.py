@@ -126,7 +126,8 @@ def test_one_driver_between_hosts(there: NomadWorkplace) -> None:
 def test_a_driver_whose_lock_is_taken_leaves(there: NomadWorkplace) -> None:
     one = Host.named("one", there)
     batch = one.batch("taken")
-    with running(one.start("submit", *one.submit_flags("taken", *TUNING))) as process:
+    slow = ("--stop_threshold", 1, "--resume_threshold", 0)  # is not over before the next renewal
+    with running(one.start("submit", *one.submit_flags("taken", *slow))) as process:
         wait_until(lambda: home(batch) >= 1 or process.poll() is not None)
         let_time_pass(batch)
         rival = {"Lock": {"TTL": "10s", "LockDelay": "1s"}, "Items": {"holder": "another"}}

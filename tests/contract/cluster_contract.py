@@ -34,7 +34,7 @@ class ClusterContract(ABC):
 
     LANES = 2
     KILL_TIMEOUT = 1.0
-    OF_A_KILL: tuple[int | None, ...] = (137,)  # exit codes of what ignored SIGTERM
+    UNKNOWN: tuple[None, ...] = ()  # beside the exit code of a job that was stopped
     PATIENCE = 30.0  # seconds that anything may take
     STEP = "work"
     TASK = "worker"
@@ -191,7 +191,8 @@ class ClusterContract(ABC):
         self.until_witnessed(cluster, job, tmp_path)
         cluster.stop([job], StopReason.TIME_LIMIT)
         ending = self.ending(cluster, job)
-        assert (ending.stop, ending.exit_code) == (StopReason.TIME_LIMIT, 3)
+        assert ending.stop is StopReason.TIME_LIMIT
+        assert ending.exit_code in (3, *self.UNKNOWN)
         assert witness(tmp_path) == ["ran", "asked"]
 
     def test_stopping_twice_asks_once(self, cluster: Cluster, tmp_path: Path) -> None:
@@ -225,7 +226,9 @@ class ClusterContract(ABC):
         job = self.submit(cluster, tmp_path, trap + self.until("released"))
         self.until_witnessed(cluster, job, tmp_path)
         cluster.stop([job], StopReason.ASKED)
-        assert self.ending(cluster, job) == Ending(exit_code=0, stop=StopReason.ASKED)
+        ending = self.ending(cluster, job)
+        assert ending.stop is StopReason.ASKED
+        assert ending.exit_code in (0, *self.UNKNOWN)
 
     def test_who_ignores_sigterm_is_killed(self, cluster: Cluster, tmp_path: Path) -> None:
         script = "trap '' TERM\necho ran >>witness\n" + self.until("released")
@@ -237,7 +240,7 @@ class ClusterContract(ABC):
         ending = self.ending(cluster, job)
         assert self.time() - begin > 0.8 * self.KILL_TIMEOUT
         assert ending.stop is StopReason.ASKED
-        assert ending.exit_code in self.OF_A_KILL
+        assert ending.exit_code in (137, *self.UNKNOWN)
 
     def test_a_stop_outlives_its_coordinator(
         self, open_cluster: OpenCluster, tmp_path: Path

@@ -117,7 +117,7 @@ def _of_task(allocation: Document, main_task: str, stop: StopReason) -> Ending:
         return Ending(stop=stop, detail=_last_words(state) or allocation["ClientDescription"])
     details = ended.get("Details") or {}
     code = int(details.get("exit_code") or 0)
-    if code < 0:  # the executor was killed; nobody knows how the process ended
+    if code < 0:  # the executor was killed, as raw_exec may do too early after a stop: nobody knows
         return Ending(stop=stop, detail=_last_words(state) or "its executor was killed")
     oom_killed = details.get("oom_killed") == "true"
     if code == _KILLED and not (oom_killed or stop) and (why := _killing(events)):

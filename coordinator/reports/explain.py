@@ -31,6 +31,7 @@ class Message:
         file: relative to the log folder.
         line: from 1; None where the message is no line of a log.
         at: when the attempt ended, in seconds since the epoch; None = nobody knows.
+        not_stored: whether the work was done, and the store did not take what it came to.
     """
 
     item: str
@@ -41,10 +42,11 @@ class Message:
     line: int | None
     message: str
     at: float | None = None
+    not_stored: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        document = asdict(self)
-        return {name: value for name, value in document.items() if name not in ("kind", "at")}
+        beside = ("kind", "at", "not_stored")
+        return {name: value for name, value in asdict(self).items() if name not in beside}
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ def _message(
         line=place.line,
         message=first_line(text) or "no reason is known",
         at=attempt.ended_at,
+        not_stored=_was_not_stored(attempt, streams),
     )
 
 
@@ -186,12 +189,21 @@ def _said_of_item(attempt: Attempt, streams: list[_Stream]) -> tuple[str, _Place
         place = _Place("", DispatchLogs(attempt.folder).outcome(attempt.item), None)
     for stream in streams:
         found = stream.scan.items.get(attempt.item)
-        # Without an outcome, only the last process in this log can have ended the attempt.
-        if found is not None and (attempt.outcome or found.line > stream.scan.began):
+        if found is not None and _ended_it(attempt, found, stream):
             place = _Place(stream.task, stream.path, found.line)
             text = text or found.text or attempt.reason
             break
     return (text or attempt.reason, place) if place is not None else None
+
+
+def _was_not_stored(attempt: Attempt, streams: list[_Stream]) -> bool:
+    said = ((stream.scan.not_stored.get(attempt.item), stream) for stream in streams)
+    return any(found is not None and _ended_it(attempt, found, stream) for found, stream in said)
+
+
+def _ended_it(attempt: Attempt, found: Found, stream: _Stream) -> bool:
+    """Without an outcome, only the last process in a log can have ended the attempt."""
+    return attempt.outcome is not None or found.line > stream.scan.began
 
 
 def _said_of_process(attempt: Attempt, streams: list[_Stream]) -> tuple[str, _Place]:

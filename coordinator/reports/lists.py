@@ -10,6 +10,7 @@ SUCCEEDED = "unique_success_item_names.txt"
 FAILED = "unique_fail_item_names.txt"
 EARLY_EXIT = "early_exit.txt"
 SILENT = "silent_failures.txt"
+NOT_STORED = "not_stored.txt"
 STILL_RUNNING = "still_running.txt"
 NOT_RUN = "not_run.txt"
 RUN_LIST = "sorted-run-list.txt"
@@ -45,7 +46,7 @@ def progress_list(progress: Progress) -> str:
 # Written only where there is something to write: an older report's must not stay behind.
 OCCASIONAL = frozenset(
     {
-        *(SKIPPED, OUTSIDE, SCORES, SUSPICIOUS, AVERAGES, USAGE, PAGE),
+        *(NOT_STORED, SKIPPED, OUTSIDE, SCORES, SUSPICIOUS, AVERAGES, USAGE, PAGE),
         *map(kind_list, FailureKind),
         *map(progress_list, Progress),
     }
@@ -60,11 +61,13 @@ class Sorting:
         reports: one for each item of the run list.
         skipped: of those that did not run, the ones left out when the batch was submitted.
         outside: items that left logs and are not on it.
+        not_stored: of those that failed, the ones whose work was done: the store did not take it.
     """
 
     reports: tuple[ItemReport, ...]
     skipped: tuple[str, ...]
     outside: tuple[str, ...]
+    not_stored: tuple[str, ...] = ()
 
     def standing(self, standing: Standing) -> tuple[str, ...]:
         return tuple(r.item for r in self.reports if r.standing is standing)
@@ -99,5 +102,9 @@ def item_lists(sorting: Sorting) -> Mapping[str, Iterable[str]]:
     lists[RUN_LIST] = tuple(report.item for report in sorting.reports)
     lists |= {kind_list(kind): items for kind, items in sorting.failed.items()}
     lists |= {progress_list(progress): items for progress, items in sorting.progress.items()}
-    occasional = {SKIPPED: sorting.skipped, OUTSIDE: sorting.outside}
+    occasional = {
+        NOT_STORED: sorting.not_stored,
+        SKIPPED: sorting.skipped,
+        OUTSIDE: sorting.outside,
+    }
     return lists | {name: items for name, items in occasional.items() if items}

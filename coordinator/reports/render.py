@@ -16,6 +16,7 @@ from coordinator.reports.lists import (
     FAILED,
     MESSAGES,
     NOT_RUN,
+    NOT_STORED,
     OUTSIDE,
     PAGE,
     RUN_LIST,
@@ -94,6 +95,8 @@ def _rows(summary: Summary) -> Iterator[tuple[str, int, str, str]]:
         yield f"  {kind}", number, kind_list(kind), ""
         if kind is FailureKind.UNKNOWN and summary.silent:
             yield "    silent", summary.silent, SILENT, ""
+    if summary.not_stored:
+        yield "  not stored", summary.not_stored, f"{NOT_STORED} (some of the failed above)", ""
     yield "still running", counts.still_running, STILL_RUNNING, "yellow"
     for progress, number in summary.progress.items():
         yield f"  {progress}", number, progress_list(progress), ""

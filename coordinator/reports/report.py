@@ -1,6 +1,6 @@
 """Reports from the log tree alone: no ledger, no cluster, no network."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -171,7 +171,7 @@ def sort_items(logs: BatchLogs) -> Sorting:
 def _find(tree: Tree, logs: BatchLogs, rules: Rules) -> _Findings:
     sorting = sort_items(logs)
     messages = explain(tree, sorting.reports, rules)
-    recorded, sorting = sorting, _with_kinds(sorting, messages)
+    recorded, sorting = sorting, _as_told(sorting, messages)
     scores = scores_of(sorting.reports)
     means = averages(scores, _scorable(sorting))
     suspicious = suspicions_of(sorting.reports)
@@ -179,11 +179,12 @@ def _find(tree: Tree, logs: BatchLogs, rules: Rules) -> _Findings:
     return _Findings(logs, sorting, messages, scores, means, suspicious, read, tree.base)
 
 
-def _with_kinds(sorting: Sorting, messages: Iterable[Message]) -> Sorting:
-    """Failures are of the kinds that their last words told."""
+def _as_told(sorting: Sorting, messages: Sequence[Message]) -> Sorting:
+    """Failures are of the kinds that their last words told; and which were of the store alone."""
     kinds = {message.item: message.kind for message in messages}
     reports = (r.of_kind(kinds[r.item]) if r.item in kinds else r for r in sorting.reports)
-    return replace(sorting, reports=tuple(reports))
+    not_stored = tuple(message.item for message in messages if message.not_stored)
+    return replace(sorting, reports=tuple(reports), not_stored=not_stored)
 
 
 def _kinds_read(recorded: Sorting, sorting: Sorting) -> frozenset[FailureKind]:
@@ -237,6 +238,7 @@ def _summary(
         kinds={kind: len(items) for kind, items in sorting.failed.items()},
         progress={progress: len(items) for progress, items in sorting.progress.items()},
         silent=len(sorting.silent),
+        not_stored=len(sorting.not_stored),
         skipped=len(sorting.skipped),
         outside=len(sorting.outside),
         groups=grouped(findings.messages),

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import re2
 
-from coordinator.domain.log_events import BATCH
+from coordinator.domain.log_events import BATCH, NOT_STORED
 from coordinator.reports.tree import line_end, lines_of, numbered_blocks
 
 MAX_MESSAGE = 1000  # characters
@@ -78,6 +78,7 @@ class Scan:
 
     Attributes:
         items: item -> the structured line that says why it failed ("" where it is too long).
+        not_stored: item -> the line that says that its result was there and the store refused it.
         ended_by: the exception, or fatal error, that ended the process.
         error: the last structured error line that concerns no single item.
         last: the last line that is not empty.
@@ -87,6 +88,7 @@ class Scan:
     """
 
     items: dict[str, Found] = field(default_factory=dict)
+    not_stored: dict[str, Found] = field(default_factory=dict)
     ended_by: Found | None = None
     error: Found | None = None
     last: Found | None = None
@@ -182,6 +184,8 @@ def _take_structured(found: Scan, number: int, line: bytes) -> None:
     item, said = fields.get("item"), Found(number, _said(fields))
     if isinstance(item, str) and fields.get("event") == "item failed":
         found.items[item] = said
+    elif isinstance(item, str) and fields.get("event") == NOT_STORED:
+        found.items[item] = found.not_stored[item] = said
     elif item is None:
         found.error = said
 

@@ -45,6 +45,7 @@ class Summary:
         kinds: failures by kind; the parts add up to `counts.failed`.
         progress: how far what is still running is; the parts add up to `counts.still_running`.
         silent: failures without an outcome and without a reason; part of `failed`.
+        not_stored: failures whose work was done: the store did not take it; part of `failed`.
         skipped: items left out when the batch was submitted; part of `not_run`.
         outside: items that left logs and are not on the run list; in no other number.
         groups: failures by distinct error; the parts add up to `counts.failed`.
@@ -67,6 +68,7 @@ class Summary:
     kinds: Mapping[FailureKind, int]
     progress: Mapping[Progress, int]
     silent: int
+    not_stored: int
     skipped: int
     outside: int
     groups: tuple[ErrorGroup, ...]
@@ -111,6 +113,7 @@ class Summary:
             "kinds": {str(kind): count for kind, count in self.kinds.items()},
             "progress": {str(progress): count for progress, count in self.progress.items()},
             "silent": self.silent,
+            "not_stored": self.not_stored,
             "skipped": self.skipped,
             "outside_run_list": self.outside,
             "groups": [group.to_json() for group in self.groups],

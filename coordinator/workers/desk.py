@@ -4,8 +4,8 @@ import hashlib
 import shutil
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from coordinator.domain.handoff import (
     InputRef,
     Outcome,
 )
+from coordinator.domain.log_events import NOT_STORED
 from coordinator.domain.names import file_name_problem
 from coordinator.domain.paths import AttemptKeys, BatchKeys
 from coordinator.domain.work import Done, Parcel
@@ -99,7 +100,8 @@ class Desk:
         """
         self._curves.finish(item)
         outcome = self._outcome(item, out, found, began)
-        self._write(outcome)
+        with nullcontext() if outcome.failure else self._storing(item):
+            self._write(outcome)
         return exit_of(outcome.failure.kind) if outcome.failure else WorkerExit.OK
 
     def put_away_as_failed(self, item: HandoffItem, error: Exception) -> None:
@@ -112,7 +114,8 @@ class Desk:
     ) -> Outcome:
         try:
             if isinstance(found, Done) and out is not None:
-                return self._succeeded(item, found, self._upload(item, out, found), began)
+                with self._storing(item):
+                    return self._succeeded(item, found, self._upload(item, out, found), began)
         except Exception as error:
             found = error
         assert isinstance(found, Exception)
@@ -122,6 +125,15 @@ class Desk:
             raise found
         self._stop.refuse_if_set()  # its own processes got the signal too: that is no verdict
         return self._failed(item, found, began)
+
+    @contextmanager
+    def _storing(self, item: HandoffItem) -> Iterator[None]:
+        """Say so where the store does not take what the work on `item` came to."""
+        try:
+            yield
+        except (StorageError, CredentialsError) as error:
+            self._log.error(NOT_STORED, item=item.item, error=str(error))
+            raise
 
     def _succeeded(
         self, item: HandoffItem, done: Done, files: tuple[FileRecord, ...], began: float

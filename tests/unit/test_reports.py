@@ -58,6 +58,39 @@ def printed(summary: Summary, width: int = 100) -> str:
 # the lists
 
 
+def test_what_was_done_and_not_stored_is_a_list_of_its_own(logs: LogBuilder) -> None:
+    def said(event: str, **more: str) -> str:
+        return json.dumps({"dispatch": "d", **more, "event": event, "level": "error"}) + "\n"
+
+    ready, lost = said("ready"), said("result not stored", item="a", error="503 SlowDown")
+    end, again = said("dispatch failed", error="503 SlowDown"), Ending(exit_code=75)
+    logs.submit("a", "another", "before", "refused", "stored")
+    logs.dispatch("translate", "a", ending=again, stderr=ready + lost + end)
+    logs.dispatch("translate", "another", ending=again, stderr=ready + lost + end)
+    earlier = ready + lost.replace('"a"', '"before"') + ready
+    logs.dispatch("translate", "before", ending=KILLED, stderr=earlier)
+    refused = Failure(kind=K.CREDENTIALS, message="the store refused to write")
+    logs.dispatch(
+        "translate",
+        "refused",
+        outcomes={"refused": outcome(failure=refused)},
+        ending=Ending(exit_code=77),
+        stderr=ready + lost.replace('"a"', '"refused"'),
+    )
+    logs.dispatch("translate", "stored", ending=again, stderr=lost.replace('"a"', '"stored"'))
+    logs.through("stored")
+    summary = report(logs)
+    assert listed(logs, "not_stored.txt") == ["a", "refused"]
+    assert listed(logs, "fail_infrastructure.txt") == ["a", "another"]
+    assert document(logs, "summary.json")["not_stored"] == 2
+    assert "not stored      2  not_stored.txt (some of the failed above)" in printed(summary)
+    [message] = [m for m in document(logs, "messages.json")["infrastructure"] if m["item"] == "a"]
+    assert (message["line"], message["message"]) == (2, "503 SlowDown")
+    logs.through("a", "refused")
+    report(logs)
+    assert not (logs.root.parent / "report/not_stored.txt").exists()
+
+
 def test_every_list(logs: LogBuilder) -> None:
     logs.submit("ok", "none", "oom", "bad", "silent", "out", "never", skipped=[])
     logs.through("ok")

@@ -95,6 +95,30 @@ def place(tmp_path: Path) -> Place:
 # what an item leaves
 
 
+@pytest.mark.parametrize("blocked", ["file", "outcome"])
+def test_a_result_that_is_not_stored_is_told(
+    blocked: str, place: Place, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place.put("echo hello; test $1 != bad", ["good", "bad"])
+    keys = place.keys("good")
+    key = keys.file("stdout.txt") if blocked == "file" else keys.outcome
+    (place.root / key).mkdir(parents=True)  # nothing can be put in its place
+    assert place.run() == WorkerExit.TRY_AGAIN
+    said = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    told = [(line["event"], line.get("item")) for line in said if line["level"] == "error"]
+    assert told == [("result not stored", "good"), ("dispatch failed", None)]
+    assert "stdout.txt" in said[-2]["error"] or "outcome" in said[-2]["error"]
+
+
+def test_a_failure_that_is_not_stored_is_no_result(
+    place: Place, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place.put("exit 1", ["bad"])
+    (place.root / place.keys("bad").outcome).mkdir(parents=True)
+    assert place.run() == WorkerExit.TRY_AGAIN
+    assert "result not stored" not in capfd.readouterr().err
+
+
 def test_an_item_leaves_its_files_and_then_its_outcome(place: Place) -> None:
     place.put("echo hello $1; echo more > more.txt", ["one", "two"], outputs=("stdout.txt",))
     assert place.run() == 0

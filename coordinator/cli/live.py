@@ -19,6 +19,7 @@ from rich.text import Text
 from coordinator.cli.output import Output
 from coordinator.cli.picture import done_of, is_asked, news_of, picture
 from coordinator.cli.show import go_on
+from coordinator.cli.tab import Tab
 from coordinator.cli.words import clock_time, duration, plural
 from coordinator.domain.shown import for_terminal
 
@@ -90,13 +91,24 @@ class Display(_OnTerminal):
     def __init__(self, output: Output) -> None:
         super().__init__(output)
         self._drawn_at = -math.inf
+        self._tab = Tab(sys.stderr)
         self._lines = Lines(output.say, _PLAIN_SECONDS)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._tab.clear()
+        super().__exit__(kind, error, trace)
 
     def on_tick(self, snapshot: Snapshot) -> None:
         if not self._live:
             self._lines.take(snapshot)
         elif time.monotonic() - self._drawn_at >= _REDRAW_SECONDS:
             self._draw(picture(snapshot, self._output.err))
+            self._tab.show(snapshot)
             self._drawn_at = time.monotonic()
 
     def on_signal(self, message: str) -> None:

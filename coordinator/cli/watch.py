@@ -1,5 +1,6 @@
 """`status --watch`: how a batch stands, drawn anew in place, or as lines."""
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -11,6 +12,7 @@ from coordinator.cli.live import Lines
 from coordinator.cli.output import Output
 from coordinator.cli.picture import picture
 from coordinator.cli.show import outcome_lines, resume_command
+from coordinator.cli.tab import Tab
 from coordinator.cli.words import clock_time
 from coordinator.clock import Clock
 from coordinator.commands.exits import Exit
@@ -63,10 +65,15 @@ def _looks(watcher: Watcher, exits: Sequence[Exit]) -> Iterator[Seen]:
 
 
 def _in_place(output: Output, looks: Iterator[Seen]) -> Seen:
-    with Live(console=output.out, auto_refresh=False, transient=True) as live:
-        for seen in looks:
-            drawn = picture(seen.snapshot, output.out, state_of(seen), notes_on(seen))
-            live.update(drawn, refresh=True)
+    tab = Tab(sys.stdout)
+    try:
+        with Live(console=output.out, auto_refresh=False, transient=True) as live:
+            for seen in looks:
+                drawn = picture(seen.snapshot, output.out, state_of(seen), notes_on(seen))
+                live.update(drawn, refresh=True)
+                tab.show(seen.snapshot)
+    finally:
+        tab.clear()
     return seen
 
 

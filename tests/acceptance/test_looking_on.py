@@ -142,16 +142,18 @@ def test_a_watch_on_a_terminal_is_drawn_anew(live: BatchSeen) -> None:
         str(COORDINATOR),
         ["status", "live", "--watch"],
         cwd=str(live.place.folder),
-        env=environment(live.place.folder) | {"TERM": "xterm-256color"},
+        env=environment(live.place.folder) | {"TERM": "xterm-256color", "TERM_PROGRAM": "ghostty"},
         dimensions=(24, 160),
         encoding="utf-8",
         timeout=60,
     )
     with child:
-        for _ in range(2):
+        for news in ("\x1b]9;4;1;0\x1b\\", ""):  # on its tab, nothing new is told
             child.expect("live  running [0-9]+ s")
             child.expect("in flight [1-6]  waiting [0-6]  = 6 items, 6 to go")
+            child.expect_exact(news)
         child.sendintr()
+        child.expect_exact("\x1b]9;4;0;0\x1b\\")
         child.expect(pexpect.EOF)
         assert "Traceback" not in child.before
     assert child.exitstatus == 130

@@ -1,5 +1,6 @@
 """Signals, and who may drive a batch: what is stopped says how to go on, and loses nothing."""
 
+import re
 import signal
 import subprocess
 import time
@@ -127,7 +128,7 @@ def terminal(place: Workplace) -> Callable[..., "pexpect.spawn[str]"]:
             str(COORDINATOR),
             list(arguments),
             cwd=str(place.folder),
-            env=environment(place.folder) | {"TERM": "xterm-256color"},
+            env=environment(place.folder) | {"TERM": "xterm-256color", "TERM_PROGRAM": "ghostty"},
             dimensions=(24, 160),
             encoding="utf-8",
             timeout=60,
@@ -154,6 +155,8 @@ def test_a_terminal_shows_the_batch_live(
     batch.place.set_model(faults=["rus fra"])
     with terminal("submit", "--batch_name", batch.name, "--resume") as child:
         child.expect("6 items  =  5 succeeded  1 failed")
+        on_tab = re.findall(r"\x1b\]9;4;(\d);\d+\x1b", child.before)
+        assert on_tab[0] == "1" and on_tab[-1] == "0", "progress on its tab, and its end"
         child.expect("1 x model_error  e.g. text-dev-rus-fra: .*on purpose")
         child.expect(f"coordinator resubmit {batch.name}")
         assert "Traceback" not in child.before + child.read()

@@ -13,6 +13,7 @@ from rich.table import Table
 from coordinator.cli.live import Lines
 from coordinator.cli.picture import picture
 from coordinator.cli.show import batches_table
+from coordinator.cli.tab import Tab, sequence, shows_progress
 from coordinator.cli.watch import notes_on, state_of
 from coordinator.commands.batches import BatchRow, list_batches
 from coordinator.commands.exits import exits_in
@@ -285,3 +286,64 @@ def printed(table: Table) -> str:
     console = Console(file=io.StringIO(), width=200)
     console.print(table)
     return str(console.file.getvalue())  # type: ignore[attr-defined]
+
+
+# The terminal's tab.
+
+
+def test_the_tab_tells_the_share_and_what_needs_a_look(busy: Snapshot, world: World) -> None:
+    assert sequence(busy) == "\x1b]9;4;2;60\x1b\\"  # 5 succeeded, 1 failed, of 10
+    throttled = replace(busy, paused="8 in flight, stop threshold 8")
+    assert sequence(throttled) == sequence(busy)  # that is its ordinary course
+    for name in ("stuck", "credentials", "trouble"):
+        assert sequence(replace(busy, **{name: "x"})) == "\x1b]9;4;4;60\x1b\\"  # type: ignore[arg-type]
+
+
+def test_without_a_failure_the_tab_is_calm(world: World) -> None:
+    world.work(4, 30.0)
+    assert sequence(world.look().snapshot) == "\x1b]9;4;1;40\x1b\\"
+
+
+@pytest.mark.parametrize(
+    ("said", "shows"),
+    [
+        ({}, False),
+        ({"TERM": "xterm-256color"}, False),
+        ({"TERM_PROGRAM": "ghostty"}, True),
+        ({"TERM_PROGRAM": "WezTerm"}, True),
+        ({"TERM_PROGRAM": "iTerm.app", "TERM_FEATURES": "T3LrMSc7UUw9Ts3BFGsSyHNoSxF"}, False),
+        ({"TERM_PROGRAM": "iTerm.app", "TERM_FEATURES": "T3LrMSc7UUw9Ts3BFGsSyHNoSxFP"}, True),
+        ({"WT_SESSION": "c0ffee"}, True),
+        ({"WT_SESSION": "c0ffee", "TERM": "dumb"}, False),
+        ({"ConEmuANSI": "ON"}, True),
+        ({"ConEmuANSI": "OFF"}, False),
+        ({"TERM_PROGRAM": "ghostty", "TMUX": "/tmp/tmux-0/default,1,0"}, False),
+    ],
+)
+def test_only_terminals_that_are_known_for_it_show_progress(
+    said: dict[str, str], shows: bool
+) -> None:
+    assert shows_progress(said) is shows
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_tab_is_cleared_in_the_end_and_only_where_it_was_used(busy: Snapshot) -> None:
+    terminal = Terminal()
+    tab = Tab(terminal, {"TERM_PROGRAM": "ghostty"})
+    tab.clear()
+    assert terminal.getvalue() == ""
+    for _ in range(2):
+        tab.show(busy)  # the same again is not written
+    tab.clear()
+    assert terminal.getvalue() == sequence(busy) + "\x1b]9;4;0;0\x1b\\"
+    for stream, said in ((io.StringIO(), {"TERM_PROGRAM": "ghostty"}), (Terminal(), {})):
+        other = Tab(stream, said)
+        other.show(busy)
+        other.clear()
+        assert stream.getvalue() == ""
+    terminal.close()
+    tab.show(busy)  # that it is gone stops nothing

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO
 
+from coordinator.cli.picture import is_asked
 from coordinator.domain.states import ItemState
 from coordinator.engine import Snapshot
 
@@ -27,9 +28,9 @@ class Tab:
         self._shown = ""
         self._can = stream.isatty() and shows_progress(environment)
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, snapshot: Snapshot, *, is_driven: bool = True) -> None:
         if self._can:
-            self._write(sequence(snapshot))
+            self._write(sequence(snapshot, is_driven=is_driven))
 
     def clear(self) -> None:
         """The tab is as it was; nothing to do where nothing was shown."""
@@ -45,14 +46,13 @@ class Tab:
         self._shown = text
 
 
-def sequence(snapshot: Snapshot) -> str:
+def sequence(snapshot: Snapshot, *, is_driven: bool = True) -> str:
     """The share of items that are over: red where some failed, yellow where nothing can go on."""
     total = sum(snapshot.tally.items.values())
     share = 100 * snapshot.finished // total if total else 100
-    state = _NORMAL
-    if snapshot.tally.items.get(ItemState.FAILED):
-        state = _ERROR
-    if snapshot.stuck or snapshot.credentials or snapshot.trouble:
+    state = _ERROR if snapshot.tally.items.get(ItemState.FAILED) else _NORMAL
+    waits = is_asked(snapshot) or snapshot.stuck or snapshot.credentials or snapshot.trouble
+    if waits or not is_driven:
         state = _PAUSED
     return f"\x1b]9;4;{state};{share}\x1b\\"
 

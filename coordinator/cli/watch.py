@@ -71,7 +71,8 @@ def _in_place(output: Output, looks: Iterator[Seen]) -> Seen:
             for seen in looks:
                 drawn = picture(seen.snapshot, output.out, state_of(seen), notes_on(seen))
                 live.update(drawn, refresh=True)
-                tab.show(seen.snapshot)
+                is_driven = seen.is_finished or bool(seen.driven_by)
+                tab.show(seen.snapshot, is_driven=is_driven)
     finally:
         tab.clear()
     return seen

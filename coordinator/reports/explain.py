@@ -134,7 +134,7 @@ def _message(
         line=place.line,
         message=first_line(text) or "no reason is known",
         at=attempt.ended_at,
-        not_stored=_was_not_stored(attempt, streams),
+        not_stored=any(_was_not_stored(attempt.item, stream.scan) for stream in streams),
     )
 
 
@@ -189,21 +189,18 @@ def _said_of_item(attempt: Attempt, streams: list[_Stream]) -> tuple[str, _Place
         place = _Place("", DispatchLogs(attempt.folder).outcome(attempt.item), None)
     for stream in streams:
         found = stream.scan.items.get(attempt.item)
-        if found is not None and _ended_it(attempt, found, stream):
+        # Without an outcome, only the last process in this log can have ended the attempt.
+        if found is not None and (attempt.outcome or found.line > stream.scan.began):
             place = _Place(stream.task, stream.path, found.line)
             text = text or found.text or attempt.reason
             break
     return (text or attempt.reason, place) if place is not None else None
 
 
-def _was_not_stored(attempt: Attempt, streams: list[_Stream]) -> bool:
-    said = ((stream.scan.not_stored.get(attempt.item), stream) for stream in streams)
-    return any(found is not None and _ended_it(attempt, found, stream) for found, stream in said)
-
-
-def _ended_it(attempt: Attempt, found: Found, stream: _Stream) -> bool:
-    """Without an outcome, only the last process in a log can have ended the attempt."""
-    return attempt.outcome is not None or found.line > stream.scan.began
+def _was_not_stored(item: str, scan: Scan) -> bool:
+    """Whether the last process in this log says so: one before it may have had to do it again."""
+    found = scan.not_stored.get(item)
+    return found is not None and found.line > scan.began
 
 
 def _said_of_process(attempt: Attempt, streams: list[_Stream]) -> tuple[str, _Place]:

@@ -64,7 +64,7 @@ def test_what_was_done_and_not_stored_is_a_list_of_its_own(logs: LogBuilder) -> 
 
     ready, lost = said("ready"), said("result not stored", item="a", error="503 SlowDown")
     end, again = said("dispatch failed", error="503 SlowDown"), Ending(exit_code=75)
-    logs.submit("a", "another", "before", "refused", "stored")
+    logs.submit("a", "another", "before", "failed since", "refused", "stored")
     logs.dispatch("translate", "a", ending=again, stderr=ready + lost + end)
     logs.dispatch("translate", "another", ending=again, stderr=ready + lost + end)
     earlier = ready + lost.replace('"a"', '"before"') + ready
@@ -76,6 +76,14 @@ def test_what_was_done_and_not_stored_is_a_list_of_its_own(logs: LogBuilder) -> 
         outcomes={"refused": outcome(failure=refused)},
         ending=Ending(exit_code=77),
         stderr=ready + lost.replace('"a"', '"refused"'),
+    )
+    failed = Failure(kind=K.MODEL_ERROR, message="KeyError: 'x'")
+    logs.dispatch(
+        "translate",
+        "failed since",
+        outcomes={"failed since": outcome(failure=failed)},
+        ending=Ending(exit_code=70),
+        stderr=earlier.replace('"before"', '"failed since"'),
     )
     logs.dispatch("translate", "stored", ending=again, stderr=lost.replace('"a"', '"stored"'))
     logs.through("stored")

@@ -295,8 +295,11 @@ def test_the_tab_tells_the_share_and_what_needs_a_look(busy: Snapshot, world: Wo
     assert sequence(busy) == "\x1b]9;4;2;60\x1b\\"  # 5 succeeded, 1 failed, of 10
     throttled = replace(busy, paused="8 in flight, stop threshold 8")
     assert sequence(throttled) == sequence(busy)  # that is its ordinary course
+    waiting = "\x1b]9;4;4;60\x1b\\"
+    assert sequence(busy, is_driven=False) == waiting
+    assert sequence(replace(busy, paused="paused by ann at 20:02")) == waiting
     for name in ("stuck", "credentials", "trouble"):
-        assert sequence(replace(busy, **{name: "x"})) == "\x1b]9;4;4;60\x1b\\"  # type: ignore[arg-type]
+        assert sequence(replace(busy, **{name: "x"})) == waiting  # type: ignore[arg-type]
 
 
 def test_without_a_failure_the_tab_is_calm(world: World) -> None:

@@ -152,6 +152,7 @@ def _summary(rows: list[dict[str, Any]], folder: Path) -> Summary:
         kinds={kind: len(found) for kind, found in failed.items()},
         progress={},
         silent=0,
+        not_stored=0,
         skipped=0,
         outside=0,
         groups=grouped(messages),

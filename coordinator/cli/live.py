@@ -48,6 +48,9 @@ class _OnTerminal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         if self._live:
             with suppress(OSError):
                 self._live.stop()
@@ -94,14 +97,9 @@ class Display(_OnTerminal):
         self._tab = Tab(sys.stderr)
         self._lines = Lines(output.say, _PLAIN_SECONDS)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._tab.clear()
-        super().__exit__(kind, error, trace)
+    def _stop(self) -> None:
+        self._tab.close()
+        super()._stop()
 
     def on_tick(self, snapshot: Snapshot) -> None:
         if not self._live:
@@ -120,7 +118,7 @@ class Display(_OnTerminal):
 
     def on_left(self, batch: str) -> None:
         """The process ends right now: what the batch waited for did not answer."""
-        self.__exit__(None, None, None)
+        self._stop()
         why = "left without waiting for an answer; what runs runs on"
         self._output.result({"batch": batch, "halted": why}, f"  {why}", f"  {go_on(batch)}")
 

@@ -32,7 +32,7 @@ class Tab:
         if self._can:
             self._write(sequence(snapshot, is_driven=is_driven))
 
-    def clear(self) -> None:
+    def close(self) -> None:
         """The tab is as it was; nothing to do where nothing was shown."""
         if self._shown:
             self._write(_NOTHING)

@@ -65,16 +65,12 @@ def _looks(watcher: Watcher, exits: Sequence[Exit]) -> Iterator[Seen]:
 
 
 def _in_place(output: Output, looks: Iterator[Seen]) -> Seen:
-    tab = Tab(sys.stdout)
-    try:
-        with Live(console=output.out, auto_refresh=False, transient=True) as live:
-            for seen in looks:
-                drawn = picture(seen.snapshot, output.out, state_of(seen), notes_on(seen))
-                live.update(drawn, refresh=True)
-                is_driven = seen.is_finished or bool(seen.driven_by)
-                tab.show(seen.snapshot, is_driven=is_driven)
-    finally:
-        tab.clear()
+    live = Live(console=output.out, auto_refresh=False, transient=True)
+    with closing(Tab(sys.stdout)) as tab, live:
+        for seen in looks:
+            drawn = picture(seen.snapshot, output.out, state_of(seen), notes_on(seen))
+            live.update(drawn, refresh=True)
+            tab.show(seen.snapshot, is_driven=seen.is_finished or bool(seen.driven_by))
     return seen
 
 

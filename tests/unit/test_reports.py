@@ -69,22 +69,14 @@ def test_what_was_done_and_not_stored_is_a_list_of_its_own(logs: LogBuilder) -> 
     logs.dispatch("translate", "another", ending=again, stderr=ready + lost + end)
     earlier = ready + lost.replace('"a"', '"before"') + ready
     logs.dispatch("translate", "before", ending=KILLED, stderr=earlier)
-    refused = Failure(kind=K.CREDENTIALS, message="the store refused to write")
-    logs.dispatch(
-        "translate",
-        "refused",
-        outcomes={"refused": outcome(failure=refused)},
-        ending=Ending(exit_code=77),
-        stderr=ready + lost.replace('"a"', '"refused"'),
-    )
-    failed = Failure(kind=K.MODEL_ERROR, message="KeyError: 'x'")
-    logs.dispatch(
-        "translate",
-        "failed since",
-        outcomes={"failed since": outcome(failure=failed)},
-        ending=Ending(exit_code=70),
-        stderr=earlier.replace('"before"', '"failed since"'),
-    )
+    since = earlier.replace('"before"', '"failed since"')
+    for item, kind, code, stderr in (
+        ("refused", K.CREDENTIALS, 77, ready + lost.replace('"a"', '"refused"')),
+        ("failed since", K.MODEL_ERROR, 70, since),
+    ):
+        left = {item: outcome(failure=Failure(kind=kind, message="it failed"))}
+        ended = Ending(exit_code=code)
+        logs.dispatch("translate", item, outcomes=left, ending=ended, stderr=stderr)
     logs.dispatch("translate", "stored", ending=again, stderr=lost.replace('"a"', '"stored"'))
     logs.through("stored")
     summary = report(logs)

@@ -337,16 +337,16 @@ class Terminal(io.StringIO):
 def test_the_tab_is_cleared_in_the_end_and_only_where_it_was_used(busy: Snapshot) -> None:
     terminal = Terminal()
     tab = Tab(terminal, {"TERM_PROGRAM": "ghostty"})
-    tab.clear()
+    tab.close()
     assert terminal.getvalue() == ""
     for _ in range(2):
         tab.show(busy)  # the same again is not written
-    tab.clear()
+    tab.close()
     assert terminal.getvalue() == sequence(busy) + "\x1b]9;4;0;0\x1b\\"
     for stream, said in ((io.StringIO(), {"TERM_PROGRAM": "ghostty"}), (Terminal(), {})):
         other = Tab(stream, said)
         other.show(busy)
-        other.clear()
+        other.close()
         assert stream.getvalue() == ""
     terminal.close()
     tab.show(busy)  # that it is gone stops nothing
